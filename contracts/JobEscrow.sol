@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {
+    IJobEscrow,
+    IJobEscrowPayments,
+    EscrowConfig,
+    Job,
+    Completion,
+    Status
+} from "./interfaces/IJobEscrow.sol";
+import {IVaultReceiver} from "./interfaces/IVaultReceiver.sol";
+import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
+import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {ICourt, Case} from "./interfaces/ICourt.sol";
+import {IDisputable, Ruling} from "./interfaces/IDisputable.sol";
+import {JobWord, JobWords} from "./libraries/JobWord.sol";
+import {Messages} from "./libraries/Messages.sol";
+import {Pricing} from "./libraries/Pricing.sol";
+import {VaultClient} from "./libraries/VaultClient.sol";
+
+/// @title JobEscrow
+/// @notice See IJobEscrow, which is the specification.
+contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
+    using SafeCast for uint256;
+
+    /// @dev What one node earned by consecutive jobs of one batch, so that they cost one payment between them.
+    struct Run {
+        address payTo;
+        address node;
+        uint64 modelId;
+        uint256 payments;
+        uint256 modelFees;
+        uint256 penalties;
+    }
+
+    /// @dev Prompt and answer together: 64 KiB of evidence.
+    uint256 private constant MAX_TOKENS = 16_384;
+    uint256 private constant MILLION = 1e6;
+    uint256 private constant FINISH_LENGTH = 1;
+    uint256 private constant FINISH_CUT = 2;
+    uint256 private constant BYTES_PER_TOKEN = 4;
+    uint256 private constant JOB_LENGTH = 640;
+    uint256 private constant OPEN_LENGTH = JOB_LENGTH + 3 * 32;
+    uint256 private constant PAIR_LENGTH = JOB_LENGTH + Messages.COMPLETION_LENGTH;
+
+    INodeRegistry private immutable _registry;
+    IModelRegistry private immutable _models;
+    address private immutable _governor;
+    ICourt private immutable _court;
+    uint72 private immutable _penalty;
+    uint72 private immutable _missPenalty;
+    uint16 private immutable _winnerShare;
+    uint64 private immutable _deliveryFee;
+    uint64 private immutable _deliveryFeePerToken;
+    uint40 private immutable _challengeWindow;
+    uint40 private immutable _deliveryWindow;
+    uint40 private immutable _disputeLimit;
+    uint40 private immutable _maxJobTime;
+
+    /// @inheritdoc IJobEscrow
+    mapping(uint64 modelId => uint256) public feesOf;
+
+    mapping(bytes32 jobHash => JobWord) private _jobs;
+    /// @dev What the court is owed of an upheld job's penalty, until the dispute is closed.
+    mapping(bytes32 jobHash => uint256) private _courtFees;
+
+    constructor(EscrowConfig memory c) VaultClient(c.vault) {
+        if (address(c.nodes) == address(0)) revert BadConfig("nodes");
+        if (address(c.models) == address(0)) revert BadConfig("models");
+        if (c.governor == address(0)) revert BadConfig("governor");
+        if (c.penalty == 0) revert BadConfig("penalty");
+        if (c.missPenalty > c.penalty) revert BadConfig("missPenalty");
+        if (c.winnerShare > Pricing.BASIS_POINTS / 2) revert BadConfig("winnerShare");
+        if (c.challengeWindow == 0 || c.challengeWindow > 30 days) revert BadConfig("challengeWindow");
+        if (c.deliveryWindow == 0 || c.deliveryWindow > 30 days) revert BadConfig("deliveryWindow");
+        if (c.disputeLimit == 0 || c.disputeLimit > 90 days) revert BadConfig("disputeLimit");
+        if (c.maxJobTime == 0 || c.maxJobTime > 30 days) revert BadConfig("maxJobTime");
+        // Stake must outlive every obligation: two windows, a delivery and a dispute after the last moment to complete.
+        uint256 longest = uint256(c.maxJobTime) + 2 * c.challengeWindow + c.deliveryWindow + c.disputeLimit;
+        if (c.nodes.thawPeriod() <= longest) revert BadConfig("thawPeriod");
+        _registry = c.nodes;
+        _models = c.models;
+        _governor = c.governor;
+        _court = c.court;
+        _penalty = c.penalty;
+        _missPenalty = c.missPenalty;
+        _winnerShare = c.winnerShare;
+        _deliveryFee = c.deliveryFee;
+        _deliveryFeePerToken = c.deliveryFeePerToken;
+        _challengeWindow = c.challengeWindow;
+        _deliveryWindow = c.deliveryWindow;
+        _disputeLimit = c.disputeLimit;
+        _maxJobTime = c.maxJobTime;
+    }
+
+    /// @inheritdoc IVaultReceiver
+    /// @dev nonReentrant would refuse nothing here that the statuses don't: each verb moves the job's status before it calls out.
+    function onVaultPayment(address payer, uint256 amount, bytes calldata data)
+        external
+        nonReentrant
+        returns (bytes4)
+    {
+        if (msg.sender != address(vault)) revert NotVault(msg.sender);
+        bytes4 selector = bytes4(data);
+        if (selector == IJobEscrowPayments.open.selector) _open(payer, amount, data[4:]);
+        else if (selector == IJobEscrowPayments.demandDelivery.selector) _demandDelivery(payer, amount, data[4:]);
+        else if (selector == IJobEscrowPayments.challenge.selector) _challenge(payer, amount, data[4:]);
+        else revert UnknownCall(selector);
+        return IVaultReceiver.onVaultPayment.selector;
+    }
+
+    /// @inheritdoc IJobEscrow
+    function complete(Completion calldata completion) external {
+        bytes32 id = completion.jobHash;
+        JobWord word = _expect(id, Status.Open);
+        if (msg.sender != word.operator()) revert NotOperator(msg.sender, word.operator());
+        if (block.timestamp > word.time()) revert DeadlinePassed(word.time(), block.timestamp);
+        uint256 tokens = completion.outputTokens;
+        uint256 most = word.maxTokens();
+        uint256 finish = completion.finish;
+        if (tokens == 0 || tokens > most || finish > FINISH_CUT || (finish == FINISH_LENGTH && tokens != most)) {
+            revert BadCompletion(completion.outputTokens, most, completion.finish);
+        }
+        if (completion.payTo == address(0) || completion.payTo == address(vault)) revert ZeroPayTo();
+        uint40 until = _after(_challengeWindow);
+        _jobs[id] = JobWords.committed(Status.Completed, until, Messages.hash(completion));
+        emit JobCompleted(
+            id,
+            completion.outputHash,
+            completion.outputTokens,
+            completion.finish,
+            completion.servedAt,
+            completion.payTo
+        );
+    }
+
+    /// @inheritdoc IJobEscrow
+    function approve(Job calldata job, Completion calldata completion) external nonReentrant {
+        bytes32 id = Messages.hash(job);
+        if (msg.sender != job.client) revert NotClient(msg.sender, job.client);
+        JobWord word = _committed(id, completion);
+        Status status = word.status();
+        if (status < Status.Completed || status > Status.Delivered) revert WrongStatus(id, status);
+        uint256 prepaid = status == Status.Demanded ? deliveryCost(completion.outputTokens) : 0;
+        _payNode(id, job, completion, prepaid);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function deliver(Job calldata job, Completion calldata completion, bytes calldata maskedOutput)
+        external
+        nonReentrant
+    {
+        bytes32 id = Messages.hash(job);
+        JobWord word = _committed(id, completion);
+        if (word.status() != Status.Demanded) revert WrongStatus(id, word.status());
+        if (block.timestamp > word.time()) revert WindowClosed(word.time(), block.timestamp);
+        _checkTokens(maskedOutput, completion.outputHash, completion.outputTokens);
+        uint40 until = _after(_challengeWindow);
+        _jobs[id] = word.moved(Status.Delivered, until);
+        emit OutputDelivered(id, maskedOutput, until);
+        vault.pay(completion.payTo, deliveryCost(completion.outputTokens));
+    }
+
+    /// @inheritdoc IJobEscrow
+    function finalize(Job[] calldata jobs, Completion[] calldata completions)
+        external
+        nonReentrant
+        returns (uint256 paid)
+    {
+        if (jobs.length != completions.length) revert LengthMismatch(jobs.length, completions.length);
+        Run memory run;
+        for (uint256 i = 0; i < jobs.length; ++i) {
+            Job calldata job = jobs[i];
+            Completion calldata completion = completions[i];
+            bytes32 id = Messages.hash(job);
+            JobWord word = _jobs[id];
+            Status status = word.status();
+            if (status != Status.Completed && status != Status.Delivered) continue;
+            if (block.timestamp <= word.time() || !word.commits(Messages.hash(completion))) continue;
+            if (completion.payTo != run.payTo || job.modelId != run.modelId || job.node != run.node) {
+                _flush(run);
+                run = Run(completion.payTo, job.node, job.modelId, 0, 0, 0);
+            }
+            _close(run, id, job, completion, 0);
+            ++paid;
+        }
+        _flush(run);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function expire(Job calldata job) external nonReentrant {
+        bytes32 id = Messages.hash(job);
+        JobWord word = _expect(id, Status.Open);
+        if (block.timestamp <= word.time()) revert TooEarly(word.time(), block.timestamp);
+        _jobs[id] = JobWords.closed();
+        _refund(id, job, job.ceiling);
+        _punish(id, job, _missPenalty, 0);
+        _registry.release(job.node, job.modelId, _penalty - _missPenalty);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function closeWithheld(Job calldata job, Completion calldata completion) external nonReentrant {
+        bytes32 id = Messages.hash(job);
+        JobWord word = _committed(id, completion);
+        if (word.status() != Status.Demanded) revert WrongStatus(id, word.status());
+        if (block.timestamp <= word.time()) revert TooEarly(word.time(), block.timestamp);
+        _jobs[id] = JobWords.closed();
+        _refund(id, job, job.ceiling + deliveryCost(completion.outputTokens));
+        _punish(id, job, _penalty, 0);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function closeDispute(Job calldata job, Completion calldata completion) external nonReentrant {
+        bytes32 id = Messages.hash(job);
+        JobWord word = _committed(id, completion);
+        Status status = word.status();
+        if (status == Status.RuledDismissed) return _payNode(id, job, completion, 0);
+        bool upheld = status == Status.RuledUpheld;
+        if (status == Status.Disputed) {
+            if (block.timestamp <= word.time()) revert TooEarly(word.time(), block.timestamp);
+        } else if (!upheld && status != Status.RuledUndecided) {
+            revert WrongStatus(id, status);
+        }
+        _jobs[id] = JobWords.closed();
+        _refund(id, job, job.ceiling);
+        if (!upheld) return _registry.release(job.node, job.modelId, _penalty);
+        uint256 courtFee = _courtFees[id];
+        delete _courtFees[id];
+        _punish(id, job, _penalty, courtFee);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function pushModelFees(uint64 modelId) external nonReentrant returns (uint256 amount) {
+        amount = feesOf[modelId];
+        feesOf[modelId] = 0;
+        emit ModelFeesPushed(modelId, amount);
+        vault.payAndCall(_governor, amount, abi.encode(modelId));
+    }
+
+    /// @inheritdoc IDisputable
+    function onRuling(bytes32 subject, Ruling ruling, uint256 courtFee) external {
+        if (msg.sender != address(_court)) revert NotCourt(msg.sender);
+        JobWord word = _expect(subject, Status.Disputed);
+        Status status = ruling == Ruling.Upheld
+            ? Status.RuledUpheld
+            : ruling == Ruling.Dismissed ? Status.RuledDismissed : Status.RuledUndecided;
+        _jobs[subject] = word.moved(status, 0);
+        if (status == Status.RuledUpheld) _courtFees[subject] = courtFee;
+        emit JobRuled(subject, status);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function jobHash(Job calldata job) external pure returns (bytes32) {
+        return Messages.hash(job);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function completionHash(Completion calldata completion) external pure returns (bytes32) {
+        return Messages.hash(completion);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function jobStatus(bytes32 jobHash_) external view returns (Status status, uint256 until) {
+        JobWord word = _jobs[jobHash_];
+        return (word.status(), word.time());
+    }
+
+    /// @inheritdoc IJobEscrow
+    function deliveryCost(uint256 outputTokens) public view returns (uint256) {
+        return _deliveryFee + outputTokens * _deliveryFeePerToken;
+    }
+
+    /// @inheritdoc IJobEscrow
+    function config() external view returns (EscrowConfig memory) {
+        return EscrowConfig({
+            vault: vault,
+            nodes: _registry,
+            models: _models,
+            governor: _governor,
+            court: _court,
+            penalty: _penalty,
+            missPenalty: _missPenalty,
+            winnerShare: _winnerShare,
+            deliveryFee: _deliveryFee,
+            deliveryFeePerToken: _deliveryFeePerToken,
+            challengeWindow: _challengeWindow,
+            deliveryWindow: _deliveryWindow,
+            disputeLimit: _disputeLimit,
+            maxJobTime: _maxJobTime
+        });
+    }
+
+    function _open(address payer, uint256 amount, bytes calldata data) private {
+        (Job calldata job, uint64 expires, bytes32 r, bytes32 vs) = _openArguments(data);
+        _checkTerms(payer, amount, job);
+        if (block.timestamp > expires) revert AcceptanceExpired(expires, block.timestamp);
+        bytes32 id = Messages.hash(job);
+        if (JobWord.unwrap(_jobs[id]) != 0) revert JobExists(id);
+        address operator = ECDSA.recover(Messages.acceptance(_domain(), id, expires), r, vs);
+        _jobs[id] = JobWords.open(uint256(job.deadline).toUint40(), operator, uint256(job.maxTokens).toUint16());
+        address expected = _registry.reserve(job.node, job.modelId, _penalty);
+        if (operator != expected) revert NotAccepted(operator, expected);
+        emit JobOpened(id, job.client, job.node);
+    }
+
+    function _checkTerms(address payer, uint256 amount, Job calldata job) private view {
+        if (payer != job.client) revert NotClient(payer, job.client);
+        if (job.collector != address(this) || job.channel != 0) revert WrongCollector(job.collector, job.channel);
+        if (amount != job.ceiling) revert WrongAmount(amount, job.ceiling);
+        uint256 promptTokens = job.promptTokens;
+        uint256 maxTokens = job.maxTokens;
+        if (promptTokens == 0 || maxTokens == 0 || promptTokens + maxTokens > MAX_TOKENS) {
+            revert BadTokenCount(promptTokens, maxTokens, MAX_TOKENS);
+        }
+        if (job.topP == 0 || job.topP > MILLION) revert BadSampling(job.temperature, job.topP);
+        if (job.modelFee > job.inputPrice || job.modelFee > job.outputPrice) {
+            revert FeeAbovePrice(job.modelFee, job.inputPrice, job.outputPrice);
+        }
+        if (job.deadline < block.timestamp) revert DeadlinePassed(job.deadline, block.timestamp);
+        uint256 latest = block.timestamp + _maxJobTime;
+        if (job.deadline > latest) revert DeadlineTooFar(job.deadline, latest);
+        uint64 registered = _models.feeOf(job.modelId, job.version);
+        if (job.modelFee != registered) revert WrongModelFee(job.modelFee, registered);
+    }
+
+    function _demandDelivery(address payer, uint256 amount, bytes calldata data) private {
+        (Job calldata job, Completion calldata completion) = _jobArguments(data);
+        bytes32 id = Messages.hash(job);
+        if (payer != job.client) revert NotClient(payer, job.client);
+        JobWord word = _committed(id, completion);
+        if (word.status() != Status.Completed) revert WrongStatus(id, word.status());
+        if (block.timestamp > word.time()) revert WindowClosed(word.time(), block.timestamp);
+        uint256 cost = deliveryCost(completion.outputTokens);
+        if (amount != cost) revert WrongAmount(amount, cost);
+        uint40 until = _after(_deliveryWindow);
+        _jobs[id] = word.moved(Status.Demanded, until);
+        emit DeliveryDemanded(id, until);
+    }
+
+    function _challenge(address payer, uint256 amount, bytes calldata data) private {
+        if (address(_court) == address(0)) revert NoCourt();
+        (Job calldata job, Completion calldata completion) = _jobArguments(data);
+        bytes32 id = Messages.hash(job);
+        if (payer != job.client) revert NotClient(payer, job.client);
+        JobWord word = _committed(id, completion);
+        Status status = word.status();
+        if (status != Status.Completed && status != Status.Delivered) revert WrongStatus(id, status);
+        if (block.timestamp > word.time()) revert WindowClosed(word.time(), block.timestamp);
+        uint40 until = _after(_disputeLimit);
+        _jobs[id] = word.moved(Status.Disputed, until);
+        emit JobChallenged(id, until);
+        vault.payAndCall(address(_court), amount, _evidence(id, job, completion, data));
+    }
+
+    /// @dev Checks the evidence against what both sides signed; nobody can burn a case with bad evidence.
+    function _evidence(bytes32 id, Job calldata job, Completion calldata completion, bytes calldata data)
+        private
+        pure
+        returns (bytes memory)
+    {
+        (,, bytes32 secret, bytes memory prompt, bytes memory output) =
+            abi.decode(data, (Job, Completion, bytes32, bytes, bytes));
+        _checkTokens(output, completion.outputHash, completion.outputTokens);
+        _checkTokens(prompt, job.promptHash, job.promptTokens);
+        bytes32 secretHash = keccak256(abi.encode(secret));
+        if (secretHash != job.secretHash) revert WrongSecret(secretHash, job.secretHash);
+        Case memory case_ = Case({
+            subject: id,
+            challenger: job.client,
+            node: job.node,
+            modelId: job.modelId,
+            version: job.version,
+            promptTokens: job.promptTokens,
+            outputTokens: completion.outputTokens,
+            maxTokens: job.maxTokens,
+            finish: completion.finish,
+            seed: job.seed,
+            temperature: job.temperature,
+            topP: job.topP,
+            bitClass: job.bitClass,
+            secret: secret
+        });
+        return abi.encode(case_, prompt, output);
+    }
+
+    /// @dev Pays the node as it claimed, the model its fee, and the client the rest and `prepaid`.
+    function _payNode(bytes32 id, Job calldata job, Completion calldata completion, uint256 prepaid) private {
+        Run memory run = Run(completion.payTo, job.node, job.modelId, 0, 0, 0);
+        _close(run, id, job, completion, prepaid);
+        _flush(run);
+    }
+
+    function _close(Run memory run, bytes32 id, Job calldata job, Completion calldata completion, uint256 prepaid)
+        private
+    {
+        _jobs[id] = JobWords.closed();
+        (uint256 payment, uint256 modelFee) = Pricing.settle(
+            job.promptTokens, completion.outputTokens, job.inputPrice, job.outputPrice, job.modelFee, job.ceiling
+        );
+        run.payments += payment - modelFee;
+        run.modelFees += modelFee;
+        run.penalties += _penalty;
+        emit JobPaid(id, payment, modelFee);
+        uint256 rest = job.ceiling - payment + prepaid;
+        if (rest != 0) vault.pay(job.client, rest);
+    }
+
+    function _flush(Run memory run) private {
+        if (run.penalties == 0) return;
+        if (run.modelFees != 0) feesOf[run.modelId] += run.modelFees;
+        _registry.release(run.node, run.modelId, run.penalties);
+        if (run.payments != 0) vault.pay(run.payTo, run.payments);
+    }
+
+    function _refund(bytes32 id, Job calldata job, uint256 amount) private {
+        emit JobRefunded(id, amount);
+        vault.pay(job.client, amount);
+    }
+
+    function _punish(bytes32 id, Job calldata job, uint256 penalty, uint256 courtFee) private {
+        uint256 taken = _registry.slash(job.node, job.modelId, penalty);
+        (uint256 won, uint256 burned) = Pricing.split(taken, _winnerShare);
+        emit NodePunished(id, job.node, taken, won, burned);
+        courtFee = Math.min(courtFee, won);
+        if (courtFee != 0) vault.payAndCall(address(_court), courtFee, abi.encode(id));
+        vault.pay(job.client, won - courtFee);
+        vault.pay(BURNED, burned);
+    }
+
+    function _expect(bytes32 id, Status expected) private view returns (JobWord word) {
+        word = _jobs[id];
+        if (word.status() != expected) revert WrongStatus(id, word.status());
+    }
+
+    /// @dev The word of a job that has been completed by just this completion.
+    function _committed(bytes32 id, Completion calldata completion) private view returns (JobWord word) {
+        word = _jobs[id];
+        Status status = word.status();
+        if (status < Status.Completed || status == Status.Final) revert WrongStatus(id, status);
+        if (!word.commits(Messages.hash(completion))) revert WrongCompletion(id);
+    }
+
+    function _checkTokens(bytes memory masked, bytes32 expected, uint256 tokens) private pure {
+        bytes32 found = keccak256(masked);
+        if (found != expected || masked.length != BYTES_PER_TOKEN * tokens) {
+            revert WrongTokens(found, expected, masked.length);
+        }
+    }
+
+    /// @dev Points into `data` in place of copying it. All members are static, so the layout is fixed; dirty high bits make
+    /// Solidity revert when the member is read.
+    function _openArguments(bytes calldata data)
+        private
+        pure
+        returns (Job calldata job, uint64 expires, bytes32 r, bytes32 vs)
+    {
+        if (data.length != OPEN_LENGTH) revert BadCallLength(data.length, OPEN_LENGTH);
+        assembly ("memory-safe") {
+            job := data.offset
+        }
+        (expires, r, vs) = abi.decode(data[JOB_LENGTH:], (uint64, bytes32, bytes32));
+    }
+
+    function _jobArguments(bytes calldata data) private pure returns (Job calldata job, Completion calldata completion) {
+        if (data.length < PAIR_LENGTH) revert BadCallLength(data.length, PAIR_LENGTH);
+        assembly ("memory-safe") {
+            job := data.offset
+            completion := add(data.offset, JOB_LENGTH)
+        }
+    }
+
+    function _after(uint40 window) private view returns (uint40) {
+        return (block.timestamp + window).toUint40();
+    }
+}
