@@ -16,6 +16,7 @@ import {
 import {IVaultReceiver} from "./interfaces/IVaultReceiver.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {ITuningGovernor} from "./interfaces/ITuningGovernor.sol";
 import {ICourt, Case} from "./interfaces/ICourt.sol";
 import {IDisputable, Ruling} from "./interfaces/IDisputable.sol";
 import {JobWord, JobWords} from "./libraries/JobWord.sol";
@@ -41,8 +42,8 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
     /// @dev Prompt and answer together: 64 KiB of evidence.
     uint256 private constant MAX_TOKENS = 16_384;
     uint256 private constant MILLION = 1e6;
+    uint256 private constant MAX_TEMPERATURE = 100 * MILLION;
     uint256 private constant FINISH_LENGTH = 1;
-    uint256 private constant FINISH_CUT = 2;
     uint256 private constant BYTES_PER_TOKEN = 4;
     uint256 private constant JOB_LENGTH = 640;
     uint256 private constant OPEN_LENGTH = JOB_LENGTH + 3 * 32;
@@ -66,13 +67,12 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
     mapping(uint64 modelId => uint256) public feesOf;
 
     mapping(bytes32 jobHash => JobWord) private _jobs;
-    /// @dev What the court is owed of an upheld job's penalty, until the dispute is closed.
-    mapping(bytes32 jobHash => uint256) private _courtFees;
+    /// @inheritdoc IJobEscrow
+    mapping(bytes32 jobHash => uint256) public courtFeeOf;
 
     constructor(EscrowConfig memory c) VaultClient(c.vault) {
-        if (address(c.nodes) == address(0)) revert BadConfig("nodes");
-        if (address(c.models) == address(0)) revert BadConfig("models");
-        if (c.governor == address(0)) revert BadConfig("governor");
+        if (c.nodes.vault() != c.vault) revert BadConfig("nodes");
+        if (c.governor.models() != c.models || c.governor.vault() != c.vault) revert BadConfig("governor");
         if (c.penalty == 0) revert BadConfig("penalty");
         if (c.missPenalty > c.penalty) revert BadConfig("missPenalty");
         if (c.winnerShare > Pricing.BASIS_POINTS / 2) revert BadConfig("winnerShare");
@@ -83,9 +83,11 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         // Stake must outlive every obligation: two windows, a delivery and a dispute after the last moment to complete.
         uint256 longest = uint256(c.maxJobTime) + 2 * c.challengeWindow + c.deliveryWindow + c.disputeLimit;
         if (c.nodes.thawPeriod() <= longest) revert BadConfig("thawPeriod");
+        // The escrow must not end a dispute that the court can still be at.
+        if (address(c.court) != address(0) && c.disputeLimit <= c.court.longest()) revert BadConfig("disputeLimit");
         _registry = c.nodes;
         _models = c.models;
-        _governor = c.governor;
+        _governor = address(c.governor);
         _court = c.court;
         _penalty = c.penalty;
         _missPenalty = c.missPenalty;
@@ -123,7 +125,7 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         uint256 tokens = completion.outputTokens;
         uint256 most = word.maxTokens();
         uint256 finish = completion.finish;
-        if (tokens == 0 || tokens > most || finish > FINISH_CUT || (finish == FINISH_LENGTH && tokens != most)) {
+        if (tokens == 0 || tokens > most || finish > FINISH_LENGTH || (finish == FINISH_LENGTH && tokens != most)) {
             revert BadCompletion(completion.outputTokens, most, completion.finish);
         }
         if (completion.payTo == address(0) || completion.payTo == address(vault)) revert ZeroPayTo();
@@ -131,6 +133,7 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         _jobs[id] = JobWords.committed(Status.Completed, until, Messages.hash(completion));
         emit JobCompleted(
             id,
+            completion.node,
             completion.outputHash,
             completion.outputTokens,
             completion.finish,
@@ -146,8 +149,8 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         JobWord word = _committed(id, completion);
         Status status = word.status();
         if (status < Status.Completed || status > Status.Delivered) revert WrongStatus(id, status);
-        uint256 prepaid = status == Status.Demanded ? deliveryCost(completion.outputTokens) : 0;
-        _payNode(id, job, completion, prepaid);
+        _payNode(id, job, completion);
+        if (status == Status.Demanded) vault.pay(BURNED, deliveryCost(completion.outputTokens));
     }
 
     /// @inheritdoc IJobEscrow
@@ -163,7 +166,7 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         uint40 until = _after(_challengeWindow);
         _jobs[id] = word.moved(Status.Delivered, until);
         emit OutputDelivered(id, maskedOutput, until);
-        vault.pay(completion.payTo, deliveryCost(completion.outputTokens));
+        vault.pay(BURNED, deliveryCost(completion.outputTokens));
     }
 
     /// @inheritdoc IJobEscrow
@@ -186,7 +189,7 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
                 _flush(run);
                 run = Run(completion.payTo, job.node, job.modelId, 0, 0, 0);
             }
-            _close(run, id, job, completion, 0);
+            _close(run, id, job, completion);
             ++paid;
         }
         _flush(run);
@@ -199,7 +202,8 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         if (block.timestamp <= word.time()) revert TooEarly(word.time(), block.timestamp);
         _jobs[id] = JobWords.closed();
         _refund(id, job, job.ceiling);
-        _punish(id, job, _missPenalty, 0);
+        (uint256 price,) = _price(job, job.maxTokens);
+        _punish(id, job, _missPenalty, price);
         _registry.release(job.node, job.modelId, _penalty - _missPenalty);
     }
 
@@ -211,7 +215,8 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         if (block.timestamp <= word.time()) revert TooEarly(word.time(), block.timestamp);
         _jobs[id] = JobWords.closed();
         _refund(id, job, job.ceiling + deliveryCost(completion.outputTokens));
-        _punish(id, job, _penalty, 0);
+        (uint256 price,) = _price(job, completion.outputTokens);
+        _punish(id, job, _penalty, price);
     }
 
     /// @inheritdoc IJobEscrow
@@ -219,7 +224,7 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         bytes32 id = Messages.hash(job);
         JobWord word = _committed(id, completion);
         Status status = word.status();
-        if (status == Status.RuledDismissed) return _payNode(id, job, completion, 0);
+        if (status == Status.RuledDismissed) return _payNode(id, job, completion);
         bool upheld = status == Status.RuledUpheld;
         if (status == Status.Disputed) {
             if (block.timestamp <= word.time()) revert TooEarly(word.time(), block.timestamp);
@@ -229,9 +234,11 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         _jobs[id] = JobWords.closed();
         _refund(id, job, job.ceiling);
         if (!upheld) return _registry.release(job.node, job.modelId, _penalty);
-        uint256 courtFee = _courtFees[id];
-        delete _courtFees[id];
-        _punish(id, job, _penalty, courtFee);
+        uint256 won = _punish(id, job, _penalty, type(uint256).max);
+        uint256 courtFee = Math.min(courtFeeOf[id], won);
+        courtFeeOf[id] = courtFee;
+        vault.pay(address(_court), courtFee);
+        vault.pay(job.client, won - courtFee);
     }
 
     /// @inheritdoc IJobEscrow
@@ -245,12 +252,14 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
     /// @inheritdoc IDisputable
     function onRuling(bytes32 subject, Ruling ruling, uint256 courtFee) external {
         if (msg.sender != address(_court)) revert NotCourt(msg.sender);
-        JobWord word = _expect(subject, Status.Disputed);
+        JobWord word = _jobs[subject];
+        // A ruling that comes too late changes nothing; it must not fail either, or the court could never close its case.
+        if (word.status() != Status.Disputed) return;
         Status status = ruling == Ruling.Upheld
             ? Status.RuledUpheld
             : ruling == Ruling.Dismissed ? Status.RuledDismissed : Status.RuledUndecided;
         _jobs[subject] = word.moved(status, 0);
-        if (status == Status.RuledUpheld) _courtFees[subject] = courtFee;
+        if (status == Status.RuledUpheld) courtFeeOf[subject] = courtFee;
         emit JobRuled(subject, status);
     }
 
@@ -281,7 +290,7 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
             vault: vault,
             nodes: _registry,
             models: _models,
-            governor: _governor,
+            governor: ITuningGovernor(_governor),
             court: _court,
             penalty: _penalty,
             missPenalty: _missPenalty,
@@ -317,13 +326,21 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         if (promptTokens == 0 || maxTokens == 0 || promptTokens + maxTokens > MAX_TOKENS) {
             revert BadTokenCount(promptTokens, maxTokens, MAX_TOKENS);
         }
-        if (job.topP == 0 || job.topP > MILLION) revert BadSampling(job.temperature, job.topP);
+        // Reading them here keeps a job out whose members have dirty high bits: it could be paid and not be challenged.
+        if (job.topP == 0 || job.topP > MILLION || job.temperature > MAX_TEMPERATURE || job.seed > type(uint64).max) {
+            revert BadSampling(job.temperature, job.topP);
+        }
         if (job.modelFee > job.inputPrice || job.modelFee > job.outputPrice) {
             revert FeeAbovePrice(job.modelFee, job.inputPrice, job.outputPrice);
         }
         if (job.deadline < block.timestamp) revert DeadlinePassed(job.deadline, block.timestamp);
         uint256 latest = block.timestamp + _maxJobTime;
         if (job.deadline > latest) revert DeadlineTooFar(job.deadline, latest);
+        (uint256 full,) = Pricing.settle(
+            promptTokens, maxTokens, job.inputPrice, job.outputPrice, job.modelFee, type(uint256).max
+        );
+        // A lower ceiling would keep the node's stake bound and let the price be paid elsewhere, past the model's treasury.
+        if (amount < full) revert CeilingTooLow(amount, full);
         uint64 registered = _models.feeOf(job.modelId, job.version);
         if (job.modelFee != registered) revert WrongModelFee(job.modelFee, registered);
     }
@@ -388,25 +405,21 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         return abi.encode(case_, prompt, output);
     }
 
-    /// @dev Pays the node as it claimed, the model its fee, and the client the rest and `prepaid`.
-    function _payNode(bytes32 id, Job calldata job, Completion calldata completion, uint256 prepaid) private {
+    /// @dev Pays the node as it claimed, the model its fee, and the client the rest.
+    function _payNode(bytes32 id, Job calldata job, Completion calldata completion) private {
         Run memory run = Run(completion.payTo, job.node, job.modelId, 0, 0, 0);
-        _close(run, id, job, completion, prepaid);
+        _close(run, id, job, completion);
         _flush(run);
     }
 
-    function _close(Run memory run, bytes32 id, Job calldata job, Completion calldata completion, uint256 prepaid)
-        private
-    {
+    function _close(Run memory run, bytes32 id, Job calldata job, Completion calldata completion) private {
         _jobs[id] = JobWords.closed();
-        (uint256 payment, uint256 modelFee) = Pricing.settle(
-            job.promptTokens, completion.outputTokens, job.inputPrice, job.outputPrice, job.modelFee, job.ceiling
-        );
+        (uint256 payment, uint256 modelFee) = _price(job, completion.outputTokens);
         run.payments += payment - modelFee;
         run.modelFees += modelFee;
         run.penalties += _penalty;
         emit JobPaid(id, payment, modelFee);
-        uint256 rest = job.ceiling - payment + prepaid;
+        uint256 rest = job.ceiling - payment;
         if (rest != 0) vault.pay(job.client, rest);
     }
 
@@ -422,14 +435,21 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         vault.pay(job.client, amount);
     }
 
-    function _punish(bytes32 id, Job calldata job, uint256 penalty, uint256 courtFee) private {
+    /// @dev Slashes, and burns all but the winner's share, which is at most `cap`. For a miss or a withheld answer the cap is the answer's
+    /// price: were more to be won, a client would gain by an honest node's accident and bring it about. The client gets its share
+    /// here, except with an upheld dispute, where the court takes its part first.
+    function _punish(bytes32 id, Job calldata job, uint256 penalty, uint256 cap) private returns (uint256 won) {
         uint256 taken = _registry.slash(job.node, job.modelId, penalty);
-        (uint256 won, uint256 burned) = Pricing.split(taken, _winnerShare);
-        emit NodePunished(id, job.node, taken, won, burned);
-        courtFee = Math.min(courtFee, won);
-        if (courtFee != 0) vault.payAndCall(address(_court), courtFee, abi.encode(id));
-        vault.pay(job.client, won - courtFee);
-        vault.pay(BURNED, burned);
+        won = Math.min(Pricing.share(taken, _winnerShare), cap);
+        emit NodePunished(id, job.node, taken, won, taken - won);
+        vault.pay(BURNED, taken - won);
+        if (cap != type(uint256).max) vault.pay(job.client, won);
+    }
+
+    function _price(Job calldata job, uint256 outputTokens) private pure returns (uint256 payment, uint256 modelFee) {
+        return Pricing.settle(
+            job.promptTokens, outputTokens, job.inputPrice, job.outputPrice, job.modelFee, job.ceiling
+        );
     }
 
     function _expect(bytes32 id, Status expected) private view returns (JobWord word) {

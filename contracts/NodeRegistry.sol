@@ -149,7 +149,10 @@ contract NodeRegistry is INodeRegistry, VaultClient, ReentrancyGuardTransient {
 
     /// @inheritdoc INodeRegistry
     function wasOperator(address node, address key, uint64 time) external view returns (bool) {
-        return key != address(0) && (operatorOf(node) == key || time <= _retiredAt[node][key]);
+        if (key == address(0)) return false;
+        uint64 retiredAt = _retiredAt[node][key];
+        // Zero: never retired, which must not make everybody an operator at time 0.
+        return operatorOf(node) == key || (retiredAt != 0 && time <= retiredAt);
     }
 
     /// @inheritdoc INodeRegistry

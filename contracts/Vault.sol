@@ -36,6 +36,7 @@ contract Vault is IVault, EIP712, ReentrancyGuardTransient {
     /// @inheritdoc IVault
     function deposit(address account, uint256 amount) public nonReentrant {
         if (account == address(0)) revert ZeroAddress();
+        if (account == address(this)) revert NoSelfTransfer(account);
         uint256 before = token.balanceOf(address(this));
         token.safeTransferFrom(msg.sender, address(this), amount);
         uint256 received = token.balanceOf(address(this)) - before;

@@ -24,9 +24,12 @@ struct Case {
 
 /// @title ICourt
 /// @notice Opened by `Vault.payAndCall(court, bond, abi.encode(Case, maskedPrompt, maskedOutput))` from the IDisputable contract;
-/// the ruling comes back through `IDisputable.onRuling(subject, …)`.
+/// the ruling comes back through `IDisputable.onRuling(subject, …)`. A case is named by (the contract that opened it, subject).
 interface ICourt is IVaultReceiver {
     /// @notice The bond for a case with this much evidence, in token base units.
     /// @param tokens Prompt and output tokens together.
     function bondFor(uint256 tokens) external view returns (uint256);
+
+    /// @notice The longest that a dispute can take from its opening to its ruling, all rounds, in seconds.
+    function longest() external view returns (uint40);
 }

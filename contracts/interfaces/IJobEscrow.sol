@@ -2,10 +2,12 @@
 pragma solidity 0.8.30;
 
 import {IVaultReceiver} from "./IVaultReceiver.sol";
+import {IVaultClient} from "./IVaultClient.sol";
 import {IDisputable} from "./IDisputable.sol";
 import {IVault} from "./IVault.sol";
 import {INodeRegistry} from "./INodeRegistry.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
+import {ITuningGovernor} from "./ITuningGovernor.sol";
 import {ICourt} from "./ICourt.sol";
 
 /// @notice What a client asks of a node and on what terms (EIP-712; docs/protocol.md, section 1).
@@ -62,21 +64,23 @@ struct EscrowConfig {
     IVault vault;
     INodeRegistry nodes;
     IModelRegistry models;
-    address governor;
+    ITuningGovernor governor;
     /// Zero until there is a court: `challenge` then reverts.
     ICourt court;
     /// Slashed for a wrong or withheld answer; reserved of the node's stake when its job opens.
     uint72 penalty;
     /// Slashed for a missed deadline.
     uint72 missPenalty;
-    /// The winner's part of what is slashed, at most 5,000; the rest is burned.
+    /// The winner's part of what is slashed, at most 5,000, and for a missed or withheld answer at most the answer's price; the rest
+    /// is burned.
     uint16 winnerShare;
-    /// What a client prepays for having the output posted on chain: once, and per output token.
+    /// What a client pays for demanding the output on chain: once, and per output token. It comes back when the node does not
+    /// answer, and is burned when it does: neither side gains by a demand.
     uint64 deliveryFee;
     uint64 deliveryFeePerToken;
     uint40 challengeWindow;
     uint40 deliveryWindow;
-    /// After this long without a ruling a dispute ends undecided.
+    /// After this long without a ruling a dispute ends undecided. Longer than the court can take.
     uint40 disputeLimit;
     uint40 maxJobTime;
 }
@@ -85,12 +89,14 @@ struct EscrowConfig {
 /// @notice One escrowed job: open → complete → approve, or after the challenge window finalize. Three verbs come with money, through
 /// `Vault.payAndCall(escrow, amount, data)`; `data` is the encoded call of a function of IJobEscrowPayments.
 /// @dev A job is named by its struct hash, and its whole state is one word; who acts on it brings the Job and the Completion along.
-interface IJobEscrow is IVaultReceiver, IDisputable {
+interface IJobEscrow is IVaultReceiver, IVaultClient, IDisputable {
     /// The Job itself lies in the transaction's calldata, behind the selector of IJobEscrowPayments.open: whoever lost it finds it
     /// there and knows it by its hash.
     event JobOpened(bytes32 indexed jobHash, address indexed client, address indexed node);
+    /// Every member of the Completion: whoever has to bring it along can take it from here, whatever the node put in it.
     event JobCompleted(
         bytes32 indexed jobHash,
+        address node,
         bytes32 outputHash,
         uint32 outputTokens,
         uint8 finish,
@@ -114,6 +120,7 @@ interface IJobEscrow is IVaultReceiver, IDisputable {
     error UnknownCall(bytes4 selector);
     error BadCallLength(uint256 length, uint256 expected);
     error WrongCollector(address collector, bytes32 channel);
+    error CeilingTooLow(uint256 ceiling, uint256 fullPrice);
     error WrongAmount(uint256 amount, uint256 expected);
     error WrongModelFee(uint64 modelFee, uint64 registered);
     error FeeAbovePrice(uint64 modelFee, uint64 inputPrice, uint64 outputPrice);
@@ -136,15 +143,15 @@ interface IJobEscrow is IVaultReceiver, IDisputable {
     error LengthMismatch(uint256 jobs, uint256 completions);
     error BadConfig(string field);
 
-    /// @notice Commit to an answer. Only the operator key that accepted the job, once, before the deadline; the challenge window
+    /// @notice Commit to an answer, `end` or `length` (nothing can cut an escrowed answer). Only the operator key that accepted the job, once, before the deadline; the challenge window
     /// starts. `completion.node` is not looked at: the job hash names the node.
     function complete(Completion calldata completion) external;
 
-    /// @notice The client is content: the node is paid now.
+    /// @notice The client is content: the node is paid now. A demand's fee is burned.
     function approve(Job calldata job, Completion calldata completion) external;
 
-    /// @notice Answer a demand by posting the masked output (docs/protocol.md, section 2), by anyone who has it. The prepaid fee goes
-    /// to the completion's `payTo` and the challenge window starts again.
+    /// @notice Answer a demand by posting the masked output (docs/protocol.md, section 2), by anyone who has it. The demand's fee is burned
+    /// and the challenge window starts again.
     function deliver(Job calldata job, Completion calldata completion, bytes calldata maskedOutput) external;
 
     /// @notice Pay the nodes of many jobs whose challenge window has passed, by anyone. Those that are not ready are passed over,
@@ -174,6 +181,9 @@ interface IJobEscrow is IVaultReceiver, IDisputable {
     /// @notice What a demand for this many output tokens costs, in token base units.
     function deliveryCost(uint256 outputTokens) external view returns (uint256);
 
+    /// @notice Of an upheld job: what the court asked for, and once the dispute is closed what was paid to it.
+    function courtFeeOf(bytes32 jobHash_) external view returns (uint256);
+
     /// @notice Fees of a model that were collected and not yet pushed.
     function feesOf(uint64 modelId) external view returns (uint256);
     function config() external view returns (EscrowConfig memory);
@@ -182,7 +192,7 @@ interface IJobEscrow is IVaultReceiver, IDisputable {
 /// @title IJobEscrowPayments
 /// @notice The shapes of `data` for `Vault.payAndCall(escrow, amount, data)`. Never called directly.
 interface IJobEscrowPayments {
-    /// @notice Lock `amount` = the job's ceiling and reserve the node's penalty.
+    /// @notice Lock `amount` = the job's ceiling, at least its price at maxTokens, and reserve the node's penalty.
     /// @param expires Chain time after which the acceptance is void.
     /// @param r Operator's signature of Acceptance(jobHash, expires), with `vs` in ERC-2098 form.
     function open(Job calldata job, uint64 expires, bytes32 r, bytes32 vs) external;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {IVaultClient} from "./IVaultClient.sol";
 import {IVaultReceiver} from "./IVaultReceiver.sol";
 
 /// @notice Who a node is. The node's id is its owner's address; the operator key signs and sends.
@@ -22,7 +23,7 @@ struct Provision {
 /// @title INodeRegistry
 /// @notice Endpoints, keys and stake. Stake is idle, or provisioned to (contract, model): that contract can then reserve part of
 /// it when an obligation starts, and slash no more than it reserved. A node's other stake is out of its reach.
-interface INodeRegistry is IVaultReceiver {
+interface INodeRegistry is IVaultReceiver, IVaultClient {
     event NodeUpdated(address indexed node, address operator, bytes32 encryptionKey, string endpoint);
     event Staked(address indexed node, address indexed payer, uint256 amount);
     event Unstaked(address indexed node, address indexed to, uint256 amount);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {IVaultClient} from "./IVaultClient.sol";
 import {IVaultReceiver} from "./IVaultReceiver.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 
 /// @title ITuningGovernor
 /// @notice Each model's treasury. Paid by `Vault.payAndCall(governor, amount, abi.encode(modelId))`, by anyone.
-interface ITuningGovernor is IVaultReceiver {
+interface ITuningGovernor is IVaultReceiver, IVaultClient {
     event TreasuryFunded(uint64 indexed modelId, address indexed payer, uint256 amount);
 
     error NotVault(address caller);

@@ -5,7 +5,7 @@ import {Status} from "../interfaces/IJobEscrow.sol";
 
 /// @notice A job's whole state.
 /// From the low bits: status (8), a time in seconds (40), then while Open the operator key (160) and the most output tokens (16), and afterwards
-/// the top 208 bits of the completion's hash: finding a second completion with the same ones takes some 2^208 tries.
+/// the top 208 bits of the completion's hash: a node that wanted two completions with the same ones would need some 2^104 tries.
 type JobWord is uint256;
 
 using {

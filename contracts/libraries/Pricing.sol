@@ -27,9 +27,8 @@ library Pricing {
         }
     }
 
-    /// @param taken What was slashed. @param winnerShare Basis points, at most 10,000.
-    function split(uint256 taken, uint256 winnerShare) internal pure returns (uint256 won, uint256 burned) {
-        won = taken * winnerShare / BASIS_POINTS;
-        burned = taken - won;
+    /// @param taken What was slashed. @param basisPoints At most 10,000.
+    function share(uint256 taken, uint256 basisPoints) internal pure returns (uint256) {
+        return taken * basisPoints / BASIS_POINTS;
     }
 }
