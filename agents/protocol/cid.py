@@ -69,6 +69,6 @@ class Cid:
             raise CidError("only CIDv1 with sha2-256 is used here")
         return cls(binary[1], binary[4:])
 
-    def verifies(self, block: bytes) -> bool:
+    def verifies(self, block: bytes | bytearray | memoryview) -> bool:
         """Whether these are the block's bytes."""
         return hashlib.sha256(block).digest() == self.digest

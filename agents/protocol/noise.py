@@ -1,7 +1,7 @@
 """Sampling noise that anybody can draw again (docs/protocol.md section 4).
 
-Gumbel noise turns choosing into an argmax (Gumbel-max, Maddison et al. 2014), and Philox (Salmon et al. 2011) is a
-counter-based generator, so a token's noise is a pure function of (seed, node, position, token).
+Gumbel noise turns choosing into an argmax (Gumbel-max, Maddison et al. 2014), and Philox (Salmon et al. 2011)
+is a counter-based generator, so a token's noise is a pure function of (seed, node, position, token).
 """
 
 import hashlib
@@ -33,7 +33,7 @@ def bits(seed: int, node: bytes, position: int, size: int) -> NDArray[np.uint64]
 def gumbel_of(raw: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Gumbel noise of raw draws, any shape, on a grid of 2^-20 so that the last bits of a `log` don't matter.
 
-    52 bits of each draw are used: with 53 the half would be lost in float64 and u could be 1, its noise infinite.
+    52 bits of each draw are used: with 53 the half would be lost in float64, u could be 1 and g infinite.
     """
     u = ((raw >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
     noise: NDArray[np.float64] = np.rint(-np.log(-np.log(u)) * _GRID) / _GRID + 0.0  # no negative zero

@@ -79,11 +79,11 @@ def choose(logits: Logits, sampling: Sampling, position: int) -> int:
 def margins(
     logits: Logits, tokens: ArrayLike, sampling: Sampling, first_position: int, tolerance: int = 0
 ) -> NDArray[np.float64]:
-    """How far each claimed token's score lies below the best: 0 for the right one, infinite outside the nucleus.
+    """How far each claimed token's score lies below the best: 0 for the right one, infinite off the nucleus.
 
-    `logits` has shape (n, V) and `tokens` (n): row i is what the model said before the token at absolute position
-    `first_position + i`. With `tolerance` δ (micro) the best is taken over the nucleus of mass top_p − δ and
-    membership is judged at top_p + δ. Returns float64 of shape (n), never negative.
+    `logits` has shape (n, V) and `tokens` (n): row i is what the model said before the token at absolute
+    position `first_position + i`. With `tolerance` δ (micro) the best is taken over the nucleus of mass
+    top_p − δ and membership is judged at top_p + δ. Returns float64 of shape (n), never negative.
 
     Raises:
         ValueError: shapes that don't fit, a token outside the vocabulary, NaN or infinite logits.
@@ -91,15 +91,18 @@ def margins(
     claimed = np.asarray(tokens, dtype=np.int64)
     if logits.ndim != 2 or claimed.shape != logits.shape[:1]:
         raise ValueError(f"tokens of shape {claimed.shape} do not fit logits of shape {logits.shape}")
-    if claimed.size and not (0 <= claimed.min() and claimed.max() < logits.shape[1]):
+    if claimed.size and (claimed.min() < 0 or claimed.max() >= logits.shape[1]):
         raise ValueError(f"a claimed token is outside the vocabulary of {logits.shape[1]}")
     if sampling.greedy:
         best = logits.max(axis=1)
         _check_finite(best)
         said = np.take_along_axis(logits, claimed[:, None], axis=1)[:, 0]
-        return best.astype(np.float64) - said.astype(np.float64)
-    rows = zip(logits, claimed.tolist(), strict=True)
-    return np.array([_margin(row, t, sampling, first_position + i, tolerance) for i, (row, t) in enumerate(rows)])
+        greedy: NDArray[np.float64] = best.astype(np.float64) - said.astype(np.float64)
+        return greedy
+    rows = enumerate(zip(logits, claimed.tolist(), strict=True), first_position)
+    return np.array(
+        [_margin(row, token, sampling, at, tolerance) for at, (row, token) in rows], dtype=np.float64
+    )
 
 
 def _margin(logits: Logits, token: int, sampling: Sampling, position: int, tolerance: int) -> float:
@@ -125,18 +128,22 @@ def _scores(
 
 
 def _contenders(logits: Logits, top: int, raw: NDArray[np.uint64], sampling: Sampling) -> NDArray[np.int64]:
-    # Without a nucleus every token runs, but most can't win even with the largest noise drawn: spare their logarithms.
+    # Without a nucleus all tokens run, but most can't win even with the most noise: spare their logarithms.
     noise_top, noise_max = noise.gumbel_of(np.array([raw[top], raw.max()]))
     reach = sampling.temperature / MICRO * float(noise_max - noise_top) + 1e-6
     return np.flatnonzero(logits >= float(logits[top]) - reach)
 
 
 def _weights(logits: Logits, top: int) -> NDArray[np.uint64]:
-    return (np.exp(logits.astype(np.float64) - np.float64(logits[top])) * _WEIGHT_ONE).astype(np.uint64)
+    weights = logits.astype(np.float64)
+    weights -= weights[top]
+    np.exp(weights, out=weights)
+    weights *= _WEIGHT_ONE
+    return weights.astype(np.uint64)
 
 
 def _limit(total: int, mass: int) -> int:
-    # above · 1e6 < mass · total, in integers that don't overflow: above < limit. The first token is always in.
+    # above · 1e6 < mass · total without overflow: above < limit. The first token is always in.
     return -(-max(mass, 1) * total // MICRO)
 
 

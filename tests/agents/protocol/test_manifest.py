@@ -37,16 +37,19 @@ def test_the_manifest_of_the_protocol_page_loads_and_names_itself() -> None:
     data = canonical_json(plain())
     digest = hashlib.sha256(data).digest()
     manifest = Manifest.load(data, digest)
-    assert manifest.to_bytes() == data and manifest.digest() == digest
+    assert manifest.to_bytes() == data
+    assert manifest.digest() == digest
     assert manifest.cid() == manifest_cid(digest) == Cid.of(data)
-    assert manifest.end_tokens == (2,) and manifest.adapter is None
+    assert manifest.end_tokens == (2,)
+    assert manifest.adapter is None
     assert manifest.verification.tolerant.sampled.slash_max == 2_600_000
     assert manifest.weights.parsed_cid == Cid.parse(WEIGHTS)
 
 
 def test_an_adapter_may_be_named() -> None:
     manifest = Manifest.load(canonical_json(plain() | {"adapter": {"cid": WEIGHTS, "size": 1}}))
-    assert manifest.adapter is not None and manifest.adapter.size == 1
+    assert manifest.adapter is not None
+    assert manifest.adapter.size == 1
 
 
 def change(path: str, value: Any) -> bytes:

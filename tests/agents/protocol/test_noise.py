@@ -50,7 +50,9 @@ def test_noise_is_gumbel():
     assert g.std() == pytest.approx(1.2825, abs=0.01)
 
 
-@pytest.mark.parametrize("args", [(-1, bytes(20), 0), (1 << 64, bytes(20), 0), (0, bytes(19), 0), (0, bytes(20), 1 << 32)])
+@pytest.mark.parametrize(
+    "args", [(-1, bytes(20), 0), (1 << 64, bytes(20), 0), (0, bytes(19), 0), (0, bytes(20), 1 << 32)]
+)
 def test_arguments_out_of_range_are_refused(args):
-    with pytest.raises(ValueError, match="must be|is 20 bytes"):
+    with pytest.raises(ValueError, match=r"must be|is 20 bytes"):
         noise.bits(*args, 4)
