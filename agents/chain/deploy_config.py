@@ -1,0 +1,99 @@
+"""What a deployment is configured with: `deployments/config.<network>.json`, in the contracts' own names."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+from web3 import Web3
+
+from agents.chain.errors import ChainError
+
+LOCAL_CHAINS = (31337, 1337)
+
+_Seconds = Annotated[int, Field(gt=0, lt=1 << 40)]
+_Stake = Annotated[int, Field(ge=0, lt=1 << 72)]
+_Fee = Annotated[int, Field(ge=0, lt=1 << 64)]
+_Address = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$")]
+
+
+class ConfigError(ChainError):
+    """A deployment's configuration can't be used; the text names the field."""
+
+
+class DeploymentConfig(BaseModel):
+    """Amounts in base units of the payment token, times in seconds, shares in basis points. The defaults are
+    those of a development chain."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, strict=True
+    )
+
+    chain_id: Annotated[int, Field(gt=0)] = 31337
+    token: _Address | None = None
+    """The payment token; None deploys DevUSD, on local chains alone."""
+    thaw_period: _Seconds = 3600
+    court: _Address | None = None
+    penalty: _Stake = 10_000_000
+    miss_penalty: _Stake = 2_000_000
+    winner_share: Annotated[int, Field(ge=0, le=5000)] = 5000
+    delivery_fee: _Fee = 100_000
+    delivery_fee_per_token: _Fee = 100
+    challenge_window: _Seconds = 60
+    delivery_window: _Seconds = 60
+    dispute_limit: _Seconds = 600
+    max_job_time: _Seconds = 900
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.token is None and self.chain_id not in LOCAL_CHAINS:
+            raise ValueError("token is missing: only local chains get a token of their own")
+        if self.miss_penalty > self.penalty:
+            raise ValueError("missPenalty must not exceed penalty")
+        longest = self.max_job_time + 2 * self.challenge_window + self.delivery_window + self.dispute_limit
+        if self.thaw_period <= longest:
+            raise ValueError(
+                "thawPeriod must exceed maxJobTime + 2 × challengeWindow + deliveryWindow + disputeLimit = "
+                f"{longest}, or stake could leave before its disputes end"
+            )
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Raises ConfigError."""
+        try:
+            return cls.model_validate_json(path.read_text())
+        except OSError as e:
+            raise ConfigError(f"can't read {path}: {e.strerror}") from None
+        except ValidationError as e:
+            first = e.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "config"
+            raise ConfigError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+    @classmethod
+    def for_chain(cls, folder: Path, chain_id: int) -> Self:
+        """The one `config.*.json` of a folder that is for this chain.
+
+        Raises:
+            ConfigError: there is none, or there are several.
+        """
+        found = []
+        for path in sorted(folder.glob("config.*.json")):
+            try:
+                if json.loads(path.read_text()).get("chainId") == chain_id:
+                    found.append(path)
+            except (OSError, ValueError, AttributeError):
+                continue  # somebody's draft for another chain is no reason to stop
+        if len(found) != 1:
+            names = ", ".join(path.name for path in found) or "none"
+            raise ConfigError(f"{folder}: one config.*.json must have chainId {chain_id}; found {names}")
+        return cls.load(found[0])
+
+    def to_json(self) -> dict[str, object]:
+        return self.model_dump(by_alias=True)
+
+    @property
+    def court_address(self) -> str:
+        """The court, or the zero address: then there is none yet."""
+        return Web3.to_checksum_address(self.court or "0x" + "00" * 20)
