@@ -1,4 +1,7 @@
-"""The command `agent`. Subcommands are imported when they are used, so that `agent --help` needs no model and no chain."""
+"""The command `agent`.
+
+Subcommands are imported when they are used, so that `agent --help` needs no model and no chain.
+"""
 
 import importlib
 import os
@@ -56,11 +59,11 @@ Examples:
 )
 @click.version_option(package_name="capek", prog_name="agent")
 def cli() -> None:
-    """Capek: a market where AI models compete. Answers are paid, checked, and wrong ones are proved wrong."""
+    """Capek: a market where AI models compete. Answers are paid and checked; a wrong one is proved wrong."""
 
 
 def main() -> None:
-    """Run `agent`; whatever goes wrong ends in one line that says what, and exit code 1 or the command's own."""
+    """Run `agent`. Whatever goes wrong ends in one line that says what, and the command's exit code or 1."""
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -71,7 +74,7 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader has gone (`agent … | head`); point stdout at nothing so that the interpreter's last flush is quiet.
+        # The reader has gone (`agent … | head`): the interpreter's last flush must not fail on stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:

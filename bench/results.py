@@ -12,7 +12,7 @@ FILE = Path(__file__).parent / "results.json"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A measured figure. `anchor` is the peer or limit measured in the same run that `value` stands against."""
+    """A measured figure. `anchor`: the peer or limit, measured in the same run, that it stands against."""
 
     id: str
     value: float
@@ -25,7 +25,11 @@ def record(results: list[Result]) -> None:
     """Put the results into the file in place of those with the same ids."""
     kept = {entry["id"]: entry for entry in _read()}
     for result in results:
-        kept[result.id] = {**asdict(result), "measured": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine()}
+        kept[result.id] = {
+            **asdict(result),
+            "measured": f"{datetime.now(UTC):%Y-%m-%d}",
+            "machine": machine(),
+        }
         print(f"{result.id:28} {result.value:>10.4g} {result.unit:10} ({result.anchor})", flush=True)
     text = json.dumps({"results": [kept[key] for key in sorted(kept)]}, indent=1, ensure_ascii=False) + "\n"
     draft = FILE.with_suffix(".tmp")
@@ -38,7 +42,9 @@ def machine() -> str:
     model = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
+        ]
         model = names[0] if names else model
     return f"{model}, {len(os.sched_getaffinity(0))} cores"
 

@@ -1,1 +1,1 @@
-"""A whole market on one machine: chain, deployment, model, nodes. For trying out, for the demo and for tests."""
+"""A whole market on one machine, for trying out, for the demo and for tests."""

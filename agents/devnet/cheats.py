@@ -1,6 +1,6 @@
-"""Nodes that cheat, for the demo and for tests: `python -m agents.devnet.cheats KIND`, configured like `agent node run`.
+"""Nodes that cheat, for the demo and for tests: `python -m agents.devnet.cheats KIND`.
 
-None of this is in reach of the product's own command.
+The environment configures them as it does `agent node run`; the product's own command knows nothing of this.
 """
 
 import ctypes
@@ -40,7 +40,9 @@ class CheaperModel:
     def start(self, model: ServedModel, job: Job, prompt: Sequence[int]) -> Generation:
         if self._engine is None:
             cheap = quantize(model.engine.config.path, self._folder / "cheap.gguf")
-            self._engine = LlamaEngine(EngineConfig(cheap, context=model.engine.context, sequences=1, threads=1))
+            self._engine = LlamaEngine(
+                EngineConfig(cheap, context=model.engine.context, sequences=1, threads=1)
+            )
         return self._engine.generate(prompt, job.max_tokens, Sampling.of(job), model.manifest.end_tokens)
 
 

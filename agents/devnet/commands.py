@@ -35,7 +35,7 @@ Examples:
     help="What happened, as JSON.",
 )
 def demo(folder: Path | None, report: Path) -> None:
-    """Watch the market work, cheat and recover: real chain, real model, real processes, all on this machine."""
+    """Watch the market work, cheat and recover, on this machine: real chain, real model, real processes."""
     console = Console()
     found = Demo(folder or home() / "demo", console).run()
     found.write(report)
@@ -49,7 +49,9 @@ Examples:
   agent devnet --port 8545 --nodes 1"""
 )
 @_FOLDER
-@click.option("--port", type=click.IntRange(0, 65535), default=8545, show_default=True, help="Of the chain's RPC.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8545, show_default=True, help="Of the chain's RPC."
+)
 @click.option("--nodes", type=click.IntRange(1, 8), default=3, show_default=True)
 def devnet(folder: Path | None, port: int, nodes: int) -> None:
     """Run a chain, a model and nodes until Ctrl-C, and say what to type against them."""
@@ -68,9 +70,13 @@ def devnet(folder: Path | None, port: int, nodes: int) -> None:
                 return
             name = f"node{i + 1}"
             click.echo(f"starting {name} …")
-            network.start_node(network.account(name), model, output_price=400_000 + 50_000 * i)
+            process = network.start_node(network.account(name), model, output_price=400_000 + 50_000 * i)
+            network.wait_node(network.account(name), process)
         env = folder / "env"
-        env.write_text("".join(f"export {k}='{v}'\n" for k, v in consumer.env.items()) + f"export CAPEK_MODEL='{model}'\n")
+        env.write_text(
+            "".join(f"export {k}='{v}'\n" for k, v in consumer.env.items())
+            + f"export CAPEK_MODEL='{model}'\n"
+        )
         click.echo(
             f"""
 The devnet is up: chain {network.chain.chain_id} at {network.chain.url}, {nodes} nodes, model {model}.

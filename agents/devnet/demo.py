@@ -1,4 +1,4 @@
-"""The market's main job on real parts, told as it happens: paid, checked, cheated, slashed, crashed, recovered."""
+"""The market's main job on real parts, told as it happens: paid, checked, cheated, slashed, recovered."""
 
 import json
 import time
@@ -81,11 +81,19 @@ class Demo:
         self._consumer = self._network.account("consumer")
         self._network.run(self._consumer, "deposit", "100", "--json")
         self._nodes: dict[str, tuple[Account, Process]] = {}
-        for name, price, cheat in (("ada", 400_000, None), ("mallory", 300_000, "quantized"), ("oscar", 350_000, "withholding")):
+        for name, price, cheat in (
+            ("ada", 400_000, None),
+            ("mallory", 300_000, "quantized"),
+            ("oscar", 350_000, "withholding"),
+        ):
             account = self._network.account(name)
             process = self._network.start_node(account, self._model, output_price=price, cheat=cheat)
             self._nodes[name] = account, process
-            self._detail(f"{name:8} {account.address} {'(honest)' if cheat is None else f'(will cheat: {cheat})'}")
+            self._detail(
+                f"{name:8} {account.address} {'(honest)' if cheat is None else f'(will cheat: {cheat})'}"
+            )
+        for account, process in self._nodes.values():
+            self._network.wait_node(account, process)
 
     def _honest_answer(self) -> None:
         self._say("A consumer asks ada, checks every token of the answer, and pays")
@@ -93,7 +101,16 @@ class Demo:
         self._expect(answer["accepted"], f"ada's honest answer was refused: {answer['verdict']}")
         self._show(answer)
         self.report.answers.append(_answer(answer))
-        sampled = self._ask("Name a colour and say why you like it.", "ada", "--max-tokens", "40", "--temperature", "0.8", "--top-p", "0.95")
+        sampled = self._ask(
+            "Name a colour and say why you like it.",
+            "ada",
+            "--max-tokens",
+            "40",
+            "--temperature",
+            "0.8",
+            "--top-p",
+            "0.95",
+        )
         self._expect(sampled["accepted"], f"ada's sampled answer was refused: {sampled['verdict']}")
         self._show(sampled)
         self.report.answers.append(_answer(sampled))
@@ -106,23 +123,27 @@ class Demo:
         self.report.refused.append({**_answer(answer), "job": answer["job"], "approved": False})
         events = {event.name for event in self._events(answer["job"])}
         self._expect("JobPaid" not in events, "a refused answer was approved")
+        self._detail(
+            "until there is a court, the window pays mallory all the same: this costs custom, not yet stake"
+        )
 
     def _withheld_answer(self) -> None:
         self._say("oscar completes a job on chain and keeps the answer to himself")
         before = self._balance(self._consumer)
         code, out, said = self._network.try_run(
-            self._consumer, "ask", QUESTION, "--json", "--max-tokens", "16", "--node", self._nodes["oscar"][0].address,
-            "--model", self._model,
+            self._consumer, "ask", QUESTION, "--json", "--max-tokens", "16", "--model", self._model,
+            "--node", self._nodes["oscar"][0].address,
         )  # fmt: skip
         self._expect(code != 0, "a withheld answer ended well")
         found = json.loads(out)
         punished = self._wait_for("oscar's slash", lambda: self._last_punished(self._nodes["oscar"][0]))
         self._expect(punished.args["taken"] > 0, "nothing was slashed")
         after = self._balance(self._consumer)
+        taken, paid, burned = (self._usd(punished.args[name]) for name in ("taken", "paid", "burned"))
         self._detail(
-            f"the answer was demanded on chain, no answer came: {self._usd(punished.args['taken'])} of oscar's stake gone, "
-            f"{self._usd(punished.args['paid'])} of it to the consumer, {self._usd(punished.args['burned'])} burned; the consumer "
-            f"has {self._usd(after - before)} more than before"
+            f"demanded on chain, it did not come: {taken} of oscar's stake are gone, "
+            f"{paid} to the consumer and {burned} burned; "
+            f"the consumer has {self._usd(after - before)} more than before"
         )
         self.report.slashed.append(
             {
@@ -161,6 +182,7 @@ class Demo:
     def _settle(self) -> None:
         self._say("Every job ends: what is due is paid, what is left comes back")
         self._network.run(self._consumer, "jobs", "--settle", "--wait", "--json")
+        self._network.run(self._trainer, "trainer", "collect", self._model, "--json")
         ledger = read_ledger(self._network.connection, self._network.deployment)
         self._print_ledger(ledger)
         self._expect(ledger.adds_up, f"the ledger holds {ledger.sum}, the Vault {ledger.tokens}")
@@ -182,13 +204,13 @@ class Demo:
         logs = self._network.connection.logs([escrow.address], max(0, head - 30), head)
         opened = [e for log in logs if (e := escrow.decode(log)) and e.name == "JobOpened"]
         for event in opened:
-            job = "0x" + event.args["jobHash"].hex()
+            job = f"0x{event.args['jobHash'].hex()}"
             try:
                 state = httpx.get(f"{self._network.endpoints['ada']}/v1/jobs/{job}", timeout=2.0).json()
             except httpx.HTTPError:
                 return None
             if state.get("status") == "running":
-                return job
+                return str(job)
         return None
 
     def _events(self, job: str) -> list[Event]:
@@ -215,7 +237,9 @@ class Demo:
         end = time.monotonic() + PATIENCE
         while not (found := look()):
             if time.monotonic() > end:
-                raise DemoFailed(f"{what} did not come in {PATIENCE:.0f} s; the logs are in {self._folder / 'logs'}")
+                raise DemoFailed(
+                    f"{what} did not come in {PATIENCE:.0f} s; the logs are in {self._folder / 'logs'}"
+                )
             time.sleep(0.2)
         return found
 
@@ -224,7 +248,9 @@ class Demo:
             raise DemoFailed(otherwise)
 
     def _say(self, text: str) -> None:
-        self._console.print(f"\n[bold]{time.monotonic() - self._began:5.0f} s  {text}[/bold]", highlight=False, soft_wrap=True)
+        self._console.print(
+            f"\n[bold]{time.monotonic() - self._began:5.0f} s  {text}[/bold]", highlight=False, soft_wrap=True
+        )
 
     def _detail(self, text: str) -> None:
         self._console.print(f"         {text}", highlight=False, markup=False, soft_wrap=True)
@@ -237,7 +263,8 @@ class Demo:
         if answer["accepted"]:
             self._detail(
                 f"price {self._usd(int(price['payment']))}: {self._usd(int(price['node']))} to the node, "
-                f"{self._usd(int(price['treasury']))} to the model's treasury, {self._usd(int(price['back']))} came back"
+                f"{self._usd(int(price['treasury']))} to the model's treasury, "
+                f"{self._usd(int(price['back']))} came back"
             )
         else:
             self._detail("not approved")

@@ -1,4 +1,4 @@
-"""A market on this machine: anvil, the contracts, and agents as processes of their own, each with its own key and home."""
+"""A market on this machine: anvil, the contracts, and agents as processes with a key and a home each."""
 
 import json
 import os
@@ -83,7 +83,11 @@ class Network:
             os.environ["CAPEK_KEYSTORE"] = str(folder / "keystore")
             self.deployment_file = folder / "deployment.json"
             self.deployment: Deployment = deploy(
-                self.connection, dev_wallet(0), config, self.deployment_file, settings=OutboxSettings(poll=0.1)
+                self.connection,
+                dev_wallet(0),
+                config,
+                self.deployment_file,
+                settings=OutboxSettings(poll=0.1),
             )
         except BaseException:
             self.chain.stop()
@@ -111,7 +115,7 @@ class Network:
         return self._accounts[name]
 
     def run(self, account: Account, *args: str, show: bool = False) -> str:
-        """Run `agent ARGS` as this account and return what it prints; `show` lets its progress through to the terminal.
+        """Run `agent ARGS` as this account and return what it prints; `show` lets its progress through.
 
         Raises:
             CommandFailed: its exit code is not 0.
@@ -134,7 +138,9 @@ class Network:
         )
         return found.returncode, found.stdout, found.stderr or ""
 
-    def spawn(self, account: Account, name: str, *command: str, env: Mapping[str, str] | None = None) -> Process:
+    def spawn(
+        self, account: Account, name: str, *command: str, env: Mapping[str, str] | None = None
+    ) -> Process:
         """Start a process of this account; its log is in logs/NAME.log."""
         process = Process(name, command, {**account.env, **(env or {})}, self.folder / "logs" / f"{name}.log")
         self._processes.append(process)
@@ -162,10 +168,14 @@ class Network:
     def start_node(
         self, account: Account, model: str, *, output_price: int, jobs: int = 4, cheat: str | None = None
     ) -> Process:
-        """Register, stake and run a node, and wait until it takes jobs. `cheat` as in agents.devnet.cheats."""
+        """Register, stake and start a node; `wait_node` says when it takes jobs. `cheat`: see cheats.py."""
         self.run(account, "node", "register", "--json")
         self.run(account, "node", "stake", "--model", model, "--jobs", str(jobs), "--json")
-        command = (*AGENT, "node", "run") if cheat is None else (sys.executable, "-m", "agents.devnet.cheats", cheat)
+        command = (
+            (*AGENT, "node", "run")
+            if cheat is None
+            else (sys.executable, "-m", "agents.devnet.cheats", cheat)
+        )
         port = free_port()
         env = {
             "CAPEK_NODE_MODELS": f"{model}=100000:{output_price}",
@@ -182,7 +192,6 @@ class Network:
         }
         process = self.spawn(account, account.name, *command, env=env)
         self.endpoints[account.name] = f"http://127.0.0.1:{port}"
-        self.wait_node(account, process)
         return process
 
     def wait_node(self, account: Account, process: Process) -> None:
@@ -218,7 +227,7 @@ class Network:
     def _transact(self, to: str, data: bytes) -> None:
         w3 = self.connection.w3
         receipt = w3.eth.wait_for_transaction_receipt(
-            w3.eth.send_transaction({"from": w3.eth.accounts[0], "to": to, "data": data})  # type: ignore[typeddict-item]
+            w3.eth.send_transaction({"from": w3.eth.accounts[0], "to": to, "data": data})
         )
         assert receipt["status"] == 1
 

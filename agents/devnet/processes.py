@@ -22,7 +22,7 @@ class ProcessFailed(Exception):
 
 
 class Process:
-    """One child with its log file. `restart` runs the same command again, as an operator's supervisor would."""
+    """One child with its log file; `start` after its end runs it again, as a supervisor would."""
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
         self.name = name
@@ -68,7 +68,9 @@ class Process:
             if not self.alive:
                 raise ProcessFailed(f"{self.name} ended early; its log {self.log} ends with:\n{self.tail()}")
             if time.monotonic() > end:
-                raise ProcessFailed(f"{self.name} was not ready in {seconds:.0f} s; see {self.log}:\n{self.tail()}")
+                raise ProcessFailed(
+                    f"{self.name} was not ready in {seconds:.0f} s; see {self.log}:\n{self.tail()}"
+                )
             time.sleep(0.1)
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""What nodes and consumers say to each other over HTTP (docs/protocol.md section 7): shapes, and the signed offer.
+"""What nodes and consumers say to each other over HTTP (docs/protocol.md section 7).
 
 Integers above 32 bits are decimal strings, bytes 0x hex, addresses checksummed.
 """
@@ -33,7 +33,7 @@ Uint32 = Annotated[int, Field(ge=0, lt=1 << 32)]
 
 
 class _Wire(BaseModel):
-    # A newer peer may say more than this version knows: unknown fields are passed over, known ones are strict.
+    # A newer peer may say more than this version knows: unknown fields are passed over.
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", populate_by_name=True)
 
     @classmethod
@@ -66,7 +66,10 @@ class OfferedModel(_Wire):
 
 
 class Offer(_Wire):
-    """What a node serves and at what price, signed by its operator (EIP-191 over the canonical JSON without `signature`)."""
+    """What a node serves and at what price.
+
+    Its operator signs it by EIP-191, over the canonical JSON without `signature`.
+    """
 
     node: AddressText
     operator: AddressText

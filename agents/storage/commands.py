@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -49,7 +50,9 @@ def add(file: Path, store_dir: Path | None) -> None:
 def get(cid: str, peers: tuple[str, ...], max_gib: float, store_dir: Path | None) -> None:
     """Fetch CID into the store, from several peers at once, and print the file's path."""
     wanted = Cid.parse(cid)
-    with click.progressbar(length=1, label=cid[:16] + "…", file=click.get_text_stream("stderr")) as bar:
+    label = cid[:16] + "…"
+    bar: Any
+    with click.progressbar(length=1, label=label, file=click.get_text_stream("stderr")) as bar:
 
         def progress(here: int, of: int) -> None:
             bar.length = of
