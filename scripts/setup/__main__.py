@@ -18,7 +18,7 @@ from types import FrameType
 
 from scripts.setup import anvil, lock, node, packages, relock, solc, step, venv, weights, wheel
 from scripts.setup.errors import SetupError
-from scripts.setup.paths import ANALYSIS_VENV, ROOT, VENV
+from scripts.setup.paths import ANALYSIS_VENV, IPFS_DAEMON, ROOT, VENV
 from scripts.setup.pins import FOUNDRY, LLAMA_CPP_PYTHON, PYTHON_MIN, SOLC
 
 
@@ -101,6 +101,11 @@ def tests() -> None:
     runtime()
     _pinned(VENV, "constraints-dev.txt", "Python packages for tests")
     _compilers()
+    step.run(
+        "an IPFS daemon for tests",
+        lambda: node.is_installed(IPFS_DAEMON),
+        lambda note: node.install(note, IPFS_DAEMON, "--omit=optional"),
+    )
 
 
 def analysis() -> None:

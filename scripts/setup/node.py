@@ -15,17 +15,18 @@ from scripts.setup.step import Note, Stamp, digest, silent
 _ARCHITECTURE = {"x86_64": "amd64", "arm64": "arm64"}
 
 
-def _stamp() -> Stamp:
-    return Stamp(NODE_MODULES / ".capek", digest(ROOT / "package.json", ROOT / "package-lock.json"))
+def _stamp(folder: Path) -> Stamp:
+    pins = digest(folder / "package.json", folder / "package-lock.json")
+    return Stamp(folder / "node_modules" / ".capek", pins)
 
 
-def is_installed() -> bool:
-    return _stamp().current()
+def is_installed(folder: Path = ROOT) -> bool:
+    return _stamp(folder).current()
 
 
-def install(note: Note = silent) -> None:
-    """`npm ci`. Where there is no usable Node.js, PyPI's is installed into the environment first."""
-    disk.require(ROOT, 500_000_000, "The Node packages")
+def install(note: Note = silent, folder: Path = ROOT, *options: str) -> None:
+    """`npm ci` in `folder`. Without a usable Node.js, PyPI's is installed into the environment first."""
+    disk.require(folder, 500_000_000, "The Node packages")
     program = find()
     if program is None:
         note("fetching Node.js")
@@ -42,7 +43,8 @@ def install(note: Note = silent) -> None:
             str(program.with_name("npm")),
             "ci",
             "--prefix",
-            str(ROOT),
+            str(folder),
+            *options,
             "--ignore-scripts",
             "--no-audit",
             "--no-fund",
@@ -50,7 +52,7 @@ def install(note: Note = silent) -> None:
         "npm could not install the Node packages. Check the network and npm's `registry` setting.",
         {"PATH": path},
     )
-    _stamp().write()
+    _stamp(folder).write()
 
 
 def find() -> Path | None:

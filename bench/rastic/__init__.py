@@ -1,0 +1,1 @@
+"""How well RASTiC tells a wrong answer from a right one, and what that costs (docs/rastic.md)."""
