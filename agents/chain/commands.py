@@ -42,7 +42,7 @@ def new(alias: str, password_file: Path | None) -> None:
 )
 @_PASSWORD
 def import_(alias: str, key_file: Path | None, password_file: Path | None) -> None:
-    """Encrypt a private key into a keystore. It is never taken from the command line: others can read that."""
+    """Encrypt a private key into a keystore. It is never read from the command line: others can see that."""
     text = key_file.read_text() if key_file else getpass.getpass("Private key (hex): ")
     try:
         key = bytes.fromhex(text.strip().removeprefix("0x"))

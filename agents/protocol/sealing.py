@@ -30,7 +30,11 @@ def keypair() -> tuple[bytes, bytes]:
 
 
 def seal_prompt(node_key: bytes, job_hash: bytes, secret: bytes, tokens: Sequence[int]) -> bytes:
-    """Seal a prompt and its 32-byte secret to the node's public key from NodeRegistry."""
+    """Seal a prompt and its 32-byte secret to the node's public key from NodeRegistry.
+
+    Raises:
+        SealError: that key, the secret or the job hash can't be used.
+    """
     if len(secret) != 32:
         raise SealError("a job's secret is 32 bytes")
     return _seal(node_key, _PROMPT, job_hash, secret + pack(tokens))
@@ -49,7 +53,11 @@ def open_prompt(private_key: bytes, job_hash: bytes, box: bytes) -> tuple[bytes,
 
 
 def seal_output(client_key: bytes, job_hash: bytes, tokens: Sequence[int]) -> bytes:
-    """Seal an output to the Job's `clientKey`."""
+    """Seal an output to the Job's `clientKey`.
+
+    Raises:
+        SealError: that key or the job hash can't be used.
+    """
     return _seal(client_key, _OUTPUT, job_hash, pack(tokens))
 
 
@@ -67,7 +75,11 @@ def _seal(key: bytes, header: bytes, job_hash: bytes, body: bytes) -> bytes:
         raise SealError("a job hash is 32 bytes")
     if len(key) != 32:
         raise SealError("an X25519 public key is 32 bytes")
-    return SealedBox(PublicKey(key)).encrypt(header + job_hash + body)
+    try:
+        return SealedBox(PublicKey(key)).encrypt(header + job_hash + body)
+    except CryptoError:
+        # A point of low order, zero for one: everybody could open what is sealed to it.
+        raise SealError("this X25519 key is not fit to seal to: its owner must make a new one") from None
 
 
 def _open(key: bytes, header: bytes, job_hash: bytes, box: bytes) -> bytes:

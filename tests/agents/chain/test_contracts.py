@@ -5,9 +5,10 @@ from chain_support import FIXTURES, Anvil, key
 from eth_utils.crypto import keccak
 
 from agents.chain.compiled import FOLDER, Artifact, ArtifactError, all_artifacts, load_artifact
+from agents.chain.connection import Connection
 from agents.chain.contracts import Contract
-from agents.chain.devchain import dev_wallet
-from agents.chain.errors import NoContract, Reverted, RpcFault
+from agents.chain.devchain import DevChain, dev_wallet
+from agents.chain.errors import ChainUnreachable, NoContract, Reverted, RpcFault
 from agents.chain.journal import Journal
 from agents.chain.outbox import Outbox
 from agents.chain.reverts import Reverts
@@ -108,3 +109,11 @@ def test_logs_decode_and_foreign_ones_do_not(anvil: Anvil, probe: Contract, tmp_
     stranger = Contract(anvil.connection, load_artifact("Probe", FIXTURES), dev_wallet(5).address)
     assert stranger.decode(log) is None
     assert Contract(anvil.connection, "Vault", probe.address).decode(log) is None
+
+
+def test_a_chain_that_went_away_is_said_to_be_unreachable(probe_artifact: Artifact) -> None:
+    with DevChain() as chain:
+        connection = Connection.open(chain.url, attempts=1)
+        contract = Contract(connection, probe_artifact, dev_wallet(5).address)
+    with pytest.raises(ChainUnreachable, match=chain.url):
+        contract.call("total")

@@ -21,8 +21,8 @@ def ape(
     anvil: Anvil, tmp_path: Path, account: str, *more: str, **env: str
 ) -> subprocess.CompletedProcess[str]:
     command = [
-        str(Path(sys.executable).with_name("ape")), "run", "deploy", "--network", anvil.url, "--account", account,
-        "--output", str(tmp_path / "out.json"), *more,
+        str(Path(sys.executable).with_name("ape")), "run", "deploy", "--network", anvil.url,
+        "--account", account, "--output", str(tmp_path / "out.json"), *more,
     ]  # fmt: skip
     own = {"APE_DATA_FOLDER": str(tmp_path / "ape"), "PYTHONPATH": str(ROOT)}
     return subprocess.run(

@@ -70,3 +70,11 @@ def test_the_largest_job_fits() -> None:
     box = seal_prompt(public, JOB, SECRET, tokens)
     assert len(box) == MAX_BOX
     assert open_prompt(private, JOB, box) == (SECRET, tokens)
+
+
+@pytest.mark.parametrize("key", [bytes(32), b"\x01" + bytes(31)], ids=["zero", "one"])
+def test_a_key_that_everybody_could_open_is_refused(key: bytes) -> None:
+    with pytest.raises(SealError, match="not fit to seal to"):
+        seal_prompt(key, JOB, SECRET, [1])
+    with pytest.raises(SealError, match="not fit to seal to"):
+        seal_output(key, JOB, [1])

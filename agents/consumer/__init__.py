@@ -1,0 +1,1 @@
+"""The consumer: finds a node, pays into escrow, checks the answer, and approves it or says why not."""

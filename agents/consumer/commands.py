@@ -1,0 +1,416 @@
+"""The consumer's commands."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from agents.chain.wallet import address_of
+from agents.consumer import money as purse
+from agents.consumer.book import Record, choose, peek
+from agents.consumer.errors import Unfinished
+from agents.consumer.settings import ConsumerSettings
+from agents.market.account import account_name, journal_path
+from agents.market.amounts import parse_amount
+from agents.protocol.messages import is_checksum_address
+from agents.terminal.exits import EXIT_CODES, BadInput, Exit, explained
+from agents.terminal.options import account_options, as_json, threads
+from agents.terminal.screen import Screen, fit_for_terminal
+
+MICRO = 1_000_000
+
+
+def _settings(given: dict[str, Any]) -> ConsumerSettings:
+    return ConsumerSettings.load(**given)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=True)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print(table: Table) -> None:
+    wide = None if sys.stdout.isatty() else 200
+    Console(highlight=False, markup=False, emoji=False, width=wide).print(table)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  agent ask "Why is the sky blue?"
+  agent ask "Write a haiku" --temperature 0.8 --top-p 0.95 --max-tokens 64
+  agent ask "…" --model 0xTRAINER/smollm2-135m@0 --max-price 0.01 --json
+  echo "a long question" | agent ask -
+
+"""
+    + EXIT_CODES
+)
+@click.argument("question")
+@click.option("--system", help="What the model is told before the question.")
+@click.option("--model", help="0xTRAINER/NAME, NAME or number, and @VERSION to stay on one [CAPEK_MODEL].")
+@click.option(
+    "--version", type=click.IntRange(0, (1 << 32) - 1), help="Version of the model; the latest by default."
+)
+@click.option("--node", metavar="ADDRESS", help="Ask this node and no other.")
+@click.option(
+    "--max-price", metavar="AMOUNT", help="Most the answer may cost, in whole tokens [CAPEK_MAX_PRICE]."
+)
+@click.option("--max-tokens", type=click.IntRange(1, 16383), help="Longest answer [CAPEK_MAX_TOKENS; 256].")
+@click.option("--temperature", type=click.FloatRange(0, 100), default=0.0, help="0 (the default) is greedy.")
+@click.option(
+    "--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Mass of the nucleus; 1 is none."
+)
+@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="Of the sampling; random by default.")
+@click.option(
+    "--approve/--no-approve", default=True, help="Pay at once what is accepted, or leave it to the window."
+)
+@click.option("--deposit", is_flag=True, help="Deposit what is missing, if the wallet holds it.")
+@click.option("--job-time", type=click.IntRange(1), help="Seconds the node may take [CAPEK_JOB_TIME; 600].")
+@threads
+@click.option("-q", "--quiet", is_flag=True, help="No progress, and nothing but the answer.")
+@account_options
+@as_json
+@explained
+def ask(
+    question: str,
+    system: str | None,
+    version: int | None,
+    node: str | None,
+    temperature: float,
+    top_p: float,
+    seed: int | None,
+    approve: bool,
+    deposit: bool,
+    quiet: bool,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Pay a node for an answer, check every token of it, and approve it or say why not.
+
+    The money is locked in escrow until then. Whatever happens on the way, `agent jobs --settle` (or the next
+    question) finishes the job or takes the money back. QUESTION may be `-`: then it is read from stdin.
+    """
+    from agents.consumer.ask import Question
+    from agents.consumer.ask import ask as put
+    from agents.consumer.client import Client
+    from agents.consumer.report import answer_json, answer_lines, exit_of
+    from agents.consumer.settling import settle_all
+
+    settings = _settings(given)
+    screen = Screen(quiet=quiet)
+    text = _question(question)
+    if node is not None and not is_checksum_address(node):
+        raise BadInput(f"--node {node[:60]} is no checksummed address (EIP-55): copy it again")
+    with Client.open(settings) as client:
+        for trouble in settle_all(client, screen, wait=False, finish=False):
+            screen.warn(trouble)
+        most = None if settings.max_price is None else parse_amount(settings.max_price, client.market.unit[1])
+        asked = Question(
+            text=text,
+            system=system,
+            model=settings.model,
+            version=version,
+            node=node,
+            temperature=round(temperature * MICRO),
+            top_p=max(1, round(top_p * MICRO)),
+            seed=seed,
+            max_tokens=settings.max_tokens,
+            most=most,
+            approve=approve,
+            deposit=deposit,
+        )
+        try:
+            answer = put(client, asked, screen)
+        except KeyboardInterrupt:
+            raise Unfinished(
+                "interrupted: what was opened goes on; `agent jobs --settle` finishes or refunds it"
+            ) from None
+        if as_json:
+            click.echo(json.dumps(answer_json(client.market, answer)))
+        elif quiet and answer.accepted:
+            click.echo(fit_for_terminal(answer.text).strip("\n"))
+        else:
+            for line in answer_lines(client.market, answer):
+                click.echo(line)
+        return int(exit_of(answer))
+
+
+def _question(text: str) -> str:
+    text = sys.stdin.read() if text == "-" else text
+    if not text.strip():
+        raise BadInput("the question is empty")
+    return text
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  agent jobs                        what is open
+  agent jobs --all --json
+  agent jobs --settle               fetch, check and approve what is there; take back what is due
+  agent jobs --settle --wait        and stay until every job has ended
+  agent jobs 0x1234 --export job.json
+
+"""
+    + EXIT_CODES
+)
+@click.argument("job", required=False)
+@click.option("--all", "everything", is_flag=True, help="Ended jobs too.")
+@click.option("--settle", is_flag=True, help="Do what is due for every open job.")
+@click.option("--wait", is_flag=True, help="With --settle: until all have ended.")
+@click.option(
+    "--export", type=click.Path(path_type=Path), help="Write JOB to a file that `agent verify --file` reads."
+)
+@threads
+@account_options
+@as_json
+@explained
+def jobs(
+    job: str | None,
+    everything: bool,
+    settle: bool,
+    wait: bool,
+    export: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Your jobs: where each stands; settle what is left. JOB is a job's hash or its beginning."""
+    from agents.consumer.client import Client
+    from agents.consumer.report import job_json
+    from agents.consumer.settling import settle_all
+    from agents.consumer.verify import Evidence
+    from agents.market.opening import open_market
+
+    settings = _settings(given)
+    if wait and not settle:
+        raise BadInput("--wait goes with --settle")
+    if settle:
+        screen = Screen()
+        with Client.open(settings) as client:
+            client.flush()
+            troubles = settle_all(client, screen, wait=wait, finish=True, only=job)
+            market, records = client.market, client.book.all()
+        for trouble in troubles:
+            screen.warn(trouble)
+    else:
+        troubles = []
+        market = open_market(settings.rpc_url, settings.deployment)
+        records = peek(journal_path(market.chain_id, address_of(account_name(settings))))
+    if export is not None:
+        if job is None:
+            raise BadInput("--export needs the JOB to write")
+        Evidence.of(choose(records, job)).write(export)
+        click.echo(f"{export}: holds the prompt and the answer in the clear", err=True)
+        return Exit.OK
+    if job is not None:
+        shown = [choose(records, job)]
+    else:
+        shown = records if everything else [r for r in records if r.outcome is None]
+    rows = [(record, *_standing(market, record)) for record in shown]
+    if as_json:
+        found = [job_json(market, r) | {"status": status, "until": until} for r, status, until in rows]
+        click.echo(json.dumps({"jobs": found, "troubles": troubles}))
+    elif rows:
+        table = _table("job", "model", "node", "locked or paid", "status", "verdict", "until")
+        for record, status, until in rows:
+            paid = record.facts.get("payment")
+            amount = market.money(int(paid) if paid is not None else record.job.ceiling)
+            verdict = {None: "", True: "accepted", False: "refused"}[record.accepted]
+            table.add_row(
+                record.name[:14] + "…",
+                record.model,
+                record.job.node,
+                amount,
+                status,
+                verdict,
+                str(until or ""),
+            )
+        _print(table)
+    else:
+        click.echo("no jobs" if everything else "no open jobs (--all lists the ended ones)", err=True)
+    return Exit.UNFINISHED if troubles else Exit.OK
+
+
+def _standing(market: Any, record: Record) -> tuple[str, int | None]:
+    if record.outcome is not None:
+        return record.outcome.value, None
+    if record.job.collector != market.escrow.address:
+        return "of another deployment", None
+    status, until = market.job_status(record.hash)
+    return status.name.lower(), until or None
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  agent verify 0x1234               a job of yours, by the beginning of its hash
+  agent verify --file job.json      one that somebody exported
+
+"""
+    + EXIT_CODES
+)
+@click.argument("job", required=False)
+@click.option("--file", type=click.Path(path_type=Path), help="What `agent jobs JOB --export FILE` wrote.")
+@threads
+@account_options
+@as_json
+@explained
+def verify(job: str | None, file: Path | None, as_json: bool, **given: Any) -> int:
+    """Check an answer again: every token of it, with the model (RASTiC).
+
+    From a file the check says what the model would have said, not who signed what: that lies on chain.
+    """
+    from agents.chain.connection import Connection
+    from agents.consumer.verify import Evidence, check, verdict_json
+
+    settings = _settings(given)
+    if (job is None) == (file is None):
+        raise BadInput("name a JOB, or a --file, and not both")
+    if file is not None:
+        evidence = Evidence.read(file)
+    else:
+        chain_id = Connection.open(settings.rpc_url).chain_id
+        assert job is not None
+        records = peek(journal_path(chain_id, address_of(account_name(settings))))
+        evidence = Evidence.of(choose(records, job))
+    verdict = check(evidence, settings, Screen(quiet=as_json))
+    click.echo(json.dumps(verdict_json(evidence, verdict)) if as_json else verdict.explain())
+    return Exit.OK if verdict.accepted else Exit.REFUSED
+
+
+@click.command(epilog="\b\nExamples:\n  agent money\n  agent money --address 0x… --json")
+@click.option("--address", help="Somebody else's money: all of it is public.")
+@account_options
+@as_json
+@explained
+def money(address: str | None, as_json: bool, **given: Any) -> None:
+    """Every balance: where it lies, until when it is locked, and what to do. Needs no password."""
+    from agents.market.events import Events
+    from agents.market.opening import open_market
+
+    settings = _settings(given)
+    if address is not None and not is_checksum_address(address):
+        raise BadInput(f"--address {address[:60]} is no checksummed address (EIP-55): copy it again")
+    market = open_market(settings.rpc_url, settings.deployment)
+    account = address or address_of(account_name(settings))
+    events = Events(market, settings.confirmations_on(market.chain_id))
+    found = purse.lines(market, events, account, peek(journal_path(market.chain_id, account)))
+    if as_json:
+        click.echo(json.dumps(purse.to_json(market, account, found)))
+        return
+    table = _table("what", "amount", "where", "until", "what to do")
+    now = market.connection.time()
+    for line in found:
+        until = "" if not line.until else f"{line.until} ({_in(line.until - now)})"
+        amount = purse.shown(market, line)
+        table.add_row(line.what, amount if line.own else f"({amount})", line.where, until, line.todo)
+    table.add_row("all of yours", market.money(purse.total(found)), "", "", "")
+    click.echo(f"account {account}, chain {market.chain_id}, chain time {now}")
+    _print(table)
+
+
+def _in(seconds: int) -> str:
+    if seconds <= 0:
+        return "over"
+    return f"in {seconds} s" if seconds < 7200 else f"in {seconds / 3600:.1f} h"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  agent deposit 5
+  agent deposit 0.25
+  agent deposit 100 --faucet   on a local chain"""
+)
+@click.argument("amount")
+@click.option("--faucet", is_flag=True, help="Mint the tokens first (local chains alone).")
+@account_options
+@as_json
+@explained
+def deposit(amount: str, faucet: bool, as_json: bool, **given: Any) -> None:
+    """Put tokens of your wallet into the Vault, to pay with. AMOUNT is in whole tokens."""
+    from agents.consumer.client import Client
+    from agents.market.settings import LOCAL_CHAINS
+
+    settings = _settings(given)
+    with Client.open(settings) as client:
+        market = client.market
+        units = parse_amount(amount, market.unit[1])
+        if faucet and market.chain_id not in LOCAL_CHAINS:
+            raise BadInput(f"chain {market.chain_id} has no faucet: buy the token ({market.token.address})")
+        _first_things_first(client)
+        done = client.deposit(units, faucet=faucet)
+        _moved(market, client.address, "deposited", units, done, as_json)
+
+
+@click.command(epilog="\b\nExamples:\n  agent withdraw 5\n  agent withdraw all --to 0x…")
+@click.argument("amount")
+@click.option("--to", metavar="ADDRESS", help="Where to; your own wallet by default.")
+@account_options
+@as_json
+@explained
+def withdraw(amount: str, to: str | None, as_json: bool, **given: Any) -> None:
+    """Take tokens out of the Vault. AMOUNT is in whole tokens, or `all`."""
+    from agents.consumer.client import Client
+
+    settings = _settings(given)
+    if to is not None and not is_checksum_address(to):
+        raise BadInput(f"--to {to[:60]} is no checksummed address (EIP-55): copy it again")
+    with Client.open(settings) as client:
+        market = client.market
+        units = market.balance(client.address) if amount == "all" else parse_amount(amount, market.unit[1])
+        if units == 0:
+            raise BadInput("there is nothing to withdraw: the free balance is zero")
+        _first_things_first(client)
+        done = client.withdraw(units, to)
+        _moved(market, client.address, "withdrawn", units, done, as_json)
+
+
+def _first_things_first(client: Any) -> None:
+    if left := client.unfinished():
+        client.flush()
+        raise Unfinished(
+            f"an earlier command was interrupted ({', '.join(left)}) and is finished now: look with "
+            "`agent money`, and repeat this command if you still want it"
+        )
+
+
+def _moved(market: Any, account: str, verb: str, units: int, tx: bytes, as_json: bool) -> None:
+    balance = market.balance(account)
+    if as_json:
+        click.echo(json.dumps({verb: str(units), "balance": str(balance), "transaction": "0x" + tx.hex()}))
+    else:
+        click.echo(
+            f"{verb} {market.money(units)}; Vault balance {market.money(balance)}; transaction 0x{tx.hex()}"
+        )
+
+
+@click.command(epilog="\b\nExamples:\n  agent check\n  agent check --json")
+@click.option("--model", help="Model to look at [CAPEK_MODEL].")
+@threads
+@account_options
+@as_json
+@explained
+def check(as_json: bool, **given: Any) -> int:
+    """What this machine lacks to pay for answers, and how to mend it: ends with 1 if anything."""
+    from agents.consumer.check import Checkup, Finding
+
+    def tell(finding: Finding) -> None:
+        if not as_json:
+            mark = "ok     " if finding.ok else "MISSING"
+            click.echo(f"{mark} {finding.what}: {finding.found}")
+            if finding.mend:
+                click.echo(f"        → {finding.mend}")
+
+    checkup = Checkup(_settings(given), tell)
+    checkup.run()
+    if as_json:
+        found = [{"what": f.what, "ok": f.ok, "found": f.found, "mend": f.mend} for f in checkup.findings]
+        click.echo(json.dumps({"ok": checkup.ok, "findings": found}))
+    return Exit.OK if checkup.ok else Exit.OTHER

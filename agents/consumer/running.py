@@ -1,0 +1,123 @@
+"""A model loaded to count a prompt's tokens and to check answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from agents.consumer.errors import PromptTooLong
+from agents.engine import EngineError
+from agents.engine.bitclass import TOLERANT, bit_class
+from agents.engine.llama import EngineConfig, LlamaEngine
+from agents.engine.tokenizer import LlamaTokenizer
+from agents.market.errors import NoModel
+from agents.protocol.manifest import Manifest
+from agents.protocol.messages import Completion, Finish, Job
+from agents.protocol.sampling import TOLERANCE, Sampling
+from agents.rastic import Claim, Mode, Verdict, judge
+
+_LEAST_CONTEXT = 128
+"""The bit class's probe needs 64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """How models run here: threads (None: the physical cores) and layers on a GPU."""
+
+    threads: int | None = None
+    gpu_layers: int = 0
+
+
+class RunningModel:
+    """A verified weights file and its manifest. The weights are loaded when the first answer is checked.
+
+    Raises:
+        NoModel: the file can't be loaded, or is not the model its manifest describes.
+    """
+
+    def __init__(self, manifest: Manifest, path: Path, machine: Machine) -> None:
+        self.manifest = manifest
+        self._path = path
+        self._machine = machine
+        self._engine: LlamaEngine | None = None
+        self._class: bytes | None = None
+        template = None if manifest.chat_template == "gguf" else manifest.chat_template
+        try:
+            self.tokenizer = LlamaTokenizer.open(path, template)
+        except EngineError as error:
+            raise NoModel(f"{manifest.name} can't be loaded: {error}") from None
+        if outside := [token for token in manifest.end_tokens if token >= self.tokenizer.vocab_size]:
+            raise NoModel(
+                f"the manifest of {manifest.name} names end tokens {outside}, which its weights do "
+                "not have: tell its trainer"
+            )
+
+    def __enter__(self) -> "RunningModel":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._engine:
+            self._engine.close()
+            self._engine = None
+
+    def bit_class(self, tokens: int = 0) -> bytes:
+        """This machine's class for the model, 32 bytes, zero for none; loaded with room for `tokens`."""
+        if self._class is None:
+            engine = self._loaded(tokens)
+            self._class = bit_class(engine, self.manifest.weights.cid) if engine.exact else TOLERANT
+        return self._class
+
+    def judge(
+        self, job: Job, prompt: Sequence[int], completion: Completion, output: Sequence[int]
+    ) -> Verdict:
+        """Whether an output, already held against its hash, is what the model says.
+
+        Exact when the job names this machine's bit class, else tolerant.
+
+        Raises:
+            EngineError: the model fails here; says nothing about the node.
+        """
+        tokens = len(prompt) + len(output)
+        ours = self.bit_class(tokens)
+        mode = Mode.EXACT if job.bit_class == ours != TOLERANT else Mode.TOLERANT
+        scored = self._loaded(tokens).score(
+            prompt, output, Sampling.of(job), 0 if mode is Mode.EXACT else TOLERANCE
+        )
+        claim = Claim(
+            tokens=tuple(output),
+            finish=Finish(completion.finish),
+            max_tokens=job.max_tokens,
+            end_tokens=frozenset(self.manifest.end_tokens),
+            greedy=job.temperature == 0,
+        )
+        return judge(claim, scored.result(), self.manifest.verification, mode)
+
+    def _loaded(self, tokens: int) -> LlamaEngine:
+        needed = max(tokens, _LEAST_CONTEXT)
+        if self._engine is not None and self._engine.context >= needed:
+            return self._engine
+        self.close()
+        if needed > self.manifest.context_length:
+            raise PromptTooLong(
+                f"{tokens} tokens do not fit the context of {self.manifest.name} "
+                f"({self.manifest.context_length})"
+            )
+        try:
+            self._engine = LlamaEngine(
+                EngineConfig(
+                    self._path,
+                    context=needed,
+                    sequences=1,
+                    threads=self._machine.threads,
+                    gpu_layers=self._machine.gpu_layers,
+                    profile=self.manifest.profile,
+                )
+            )
+        except (EngineError, ValueError) as error:
+            raise NoModel(f"{self.manifest.name} can't be loaded: {error}") from None
+        return self._engine

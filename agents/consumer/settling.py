@@ -1,0 +1,62 @@
+"""Carrying on with an account's jobs: what an interrupted question left, and what only time could decide."""
+
+import logging
+import time
+
+from agents.chain.errors import ChainError
+from agents.consumer.book import Record, choose
+from agents.consumer.client import Client
+from agents.consumer.settle import Settler
+from agents.market.errors import MarketError
+from agents.terminal.exits import CommandError
+from agents.terminal.screen import Screen
+
+log = logging.getLogger(__name__)
+
+
+def settle_all(
+    client: Client, screen: Screen, *, wait: bool, finish: bool, only: str | None = None
+) -> list[str]:
+    """Do what is due for every open job, or for the one that `only` names; what went wrong, a line a job.
+
+    With `wait` until all have ended. With `finish` closed windows are finalized too, which pays the node what
+    is its due and brings the rest back.
+    """
+    settler = client.settler(screen, finish=finish)
+    mine = client.jobs()
+    if only is not None:
+        mine = [choose(client.book.all(), only)]
+    open_jobs = [settler.forget_unsent(record) for record in mine if record.outcome is None]
+    open_jobs = [record for record in open_jobs if record.outcome is None]
+    troubles: dict[bytes, str] = {}
+    while True:
+        open_jobs = [
+            r
+            for r in (_carry_on(settler, record, screen, troubles) for record in open_jobs)
+            if r.outcome is None
+        ]
+        if not (wait and open_jobs):
+            return list(troubles.values())
+        time.sleep(client.settings.poll)
+
+
+def _carry_on(settler: Settler, record: Record, screen: Screen, troubles: dict[bytes, str]) -> Record:
+    """Step until there is nothing more to do now."""
+    before = record.verdict
+    troubles.pop(record.hash, None)
+    try:
+        while True:
+            standing = settler.step(record)
+            record = standing.record
+            if standing.ended or not standing.moved:
+                break
+    except (CommandError, MarketError, ChainError) as error:
+        # One job's trouble must not keep the money of the others.
+        troubles[record.hash] = f"job {record.name[:14]}…: {error}"
+        return record
+    short = f"job {record.name[:14]}…"
+    if record.verdict is not None and before is None:
+        screen.say(f"{short}: {record.verdict['explanation']}")
+    if record.outcome is not None:
+        screen.say(f"{short}: {record.outcome.value}")
+    return record

@@ -1,0 +1,1 @@
+"""What commands have in common: flags, exit codes, and progress for people."""

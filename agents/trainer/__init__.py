@@ -1,0 +1,1 @@
+"""The trainer: publishes a model, and sees to its fees."""
