@@ -1,6 +1,6 @@
 """Compiled contracts: `artifacts/<Name>.json`, as `make contracts` wrote them.
 
-Each is {"contractName", "abi", "bytecode", "deployedBytecode"}; interfaces have empty bytecode.
+Each is {"contractName", "abi", "bytecode", "deployedBytecode", "immutables"}; interfaces have empty bytecode.
 """
 
 import json
@@ -14,8 +14,6 @@ from agents.chain.errors import ChainError
 
 FOLDER = Path(__file__).with_name("artifacts")
 
-_PUSH1, _PUSH32 = 0x60, 0x7F
-
 
 class ArtifactError(ChainError):
     """A compiled contract is missing or unusable."""
@@ -23,12 +21,15 @@ class ArtifactError(ChainError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Artifact:
-    """`bytecode` creates the contract; `runtime` is what then lies on chain, its immutables zero."""
+    """`bytecode` creates the contract; `runtime` is what then lies on chain, zero where `immutables`
+    (start, length) will be.
+    """
 
     name: str
     abi: tuple[dict[str, Any], ...]
     bytecode: bytes
     runtime: bytes
+    immutables: tuple[tuple[int, int], ...]
 
     def entries(self, kind: str) -> Iterator[dict[str, Any]]:
         """ABI entries of one type: `function`, `event`, `error`."""
@@ -39,8 +40,8 @@ class Artifact:
         if not code or len(code) != len(self.runtime):
             return False
         found = bytearray(code)
-        for start in _immutables(self.runtime):
-            found[start : start + 32] = bytes(32)
+        for start, length in self.immutables:
+            found[start : start + length] = bytes(length)
         return bytes(found) == self.runtime
 
 
@@ -55,6 +56,7 @@ def load_artifact(name: str, folder: Path = FOLDER) -> Artifact:
             abi=tuple(found["abi"]),
             bytecode=bytes.fromhex(found["bytecode"].removeprefix("0x")),
             runtime=bytes.fromhex(found["deployedBytecode"].removeprefix("0x")),
+            immutables=tuple((int(start), int(length)) for start, length in found["immutables"]),
         )
     except FileNotFoundError:
         raise ArtifactError(f"no compiled contract {name} ({path}): run `make contracts`") from None
@@ -66,12 +68,3 @@ def load_artifact(name: str, folder: Path = FOLDER) -> Artifact:
 
 def all_artifacts(folder: Path = FOLDER) -> list[Artifact]:
     return [load_artifact(path.stem, folder) for path in sorted(folder.glob("*.json"))]
-
-
-def _immutables(runtime: bytes) -> Iterator[int]:
-    """Where immutables go: solc leaves PUSH32 0 for each, and writes any other zero as PUSH0."""
-    at = 0
-    while at < len(runtime):
-        if runtime[at] == _PUSH32 and runtime[at + 1 : at + 33] == bytes(32):
-            yield at + 1
-        at += 1 + (runtime[at] - _PUSH1 + 1 if _PUSH1 <= runtime[at] <= _PUSH32 else 0)

@@ -161,7 +161,7 @@ def get_weights(
 
 def is_here(store: LocalStore, manifest: Manifest, places: Sequence[Path]) -> bool:
     """Whether the weights need not be fetched; they are not read for it."""
-    return store.has(manifest.weights.parsed_cid) or any(
+    return store.has_file(manifest.weights.parsed_cid) or any(
         True for _ in _of_size(places, manifest.weights.size)
     )
 

@@ -24,7 +24,7 @@ def test_a_missing_or_unlinked_artifact_says_so(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="make contracts"):
         load_artifact("Nothing", tmp_path)
     (tmp_path / "X.json").write_text(
-        '{"contractName":"X","abi":[],"bytecode":"0x60__$a$__","deployedBytecode":"0x"}'
+        '{"contractName":"X","abi":[],"bytecode":"0x60__$a$__","deployedBytecode":"0x","immutables":[]}'
     )
     with pytest.raises(ArtifactError, match="linked"):
         load_artifact("X", tmp_path)
