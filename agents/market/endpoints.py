@@ -14,9 +14,13 @@ def refusal(url: str, chain_id: int, *, allow_private: bool = False) -> str | No
     network is a trap: the caller would knock on doors that are closed to the stranger. Blocks while the name
     is resolved.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return "its address is not http or https"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isascii() or not url.isprintable() or parts.query or parts.fragment:
+        return "its address is not a plain http or https one"
     if allow_private or chain_id in LOCAL_CHAINS:
         return None
     try:

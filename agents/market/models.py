@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from eth_abi.exceptions import DecodingError
+
 from agents.chain.errors import Reverted
 from agents.engine.native import CANONICAL, NATIVE
 from agents.market.endpoints import refusal
@@ -82,7 +84,10 @@ def peers_of(
     """
     found = dict.fromkeys(peer.rstrip("/") for peer in given)
     for address in market.providers(model_id, _MOST_PEERS)[0]:
-        endpoint = market.node(address).endpoint.rstrip("/")
+        try:
+            endpoint = market.node(address).endpoint.rstrip("/")
+        except DecodingError:
+            continue  # a record that nobody can read is that node's own loss
         allowed = refusal(endpoint, market.chain_id, allow_private=allow_private) is None
         if allowed and endpoint != own.rstrip("/"):
             found[endpoint] = None

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from eth_abi.abi import decode
+from eth_utils.address import to_checksum_address
+
 from agents.chain.connection import Connection
 from agents.chain.contracts import Contract
 from agents.market.clock import ChainClock
@@ -134,8 +137,13 @@ class Market:
         return list(found), total
 
     def node(self, address: str) -> Registered:
-        found = self.nodes.call("nodeOf", address)
-        return Registered(str(found.operator), bytes(found.encryptionKey), str(found.endpoint))
+        """Raises DecodingError when the registry's answer can't be read."""
+        # A string is encoded as bytes are. Anybody can register one that is not UTF-8, and it must not be
+        # everybody's error.
+        call = {"to": self.nodes.address, "data": self.nodes.data("nodeOf", address)}
+        (found,) = decode(["(address,bytes32,bytes)"], self.connection.call(call))
+        operator, key, endpoint = found
+        return Registered(to_checksum_address(operator), bytes(key), endpoint.decode(errors="replace"))
 
     def idle_stake(self, node: str) -> int:
         return int(self.nodes.call("idleOf", node))

@@ -300,10 +300,15 @@ def _check(owner: str, f: _Member, value: object) -> None:
         raise MessageError(f"{where} must be an integer from 0 to 2^{f.bits} - 1")
 
 
-@lru_cache(maxsize=4096)
 def is_checksum_address(value: str) -> bool:
     """Whether the text is a 20-byte address in EIP-55 case."""
-    return re.fullmatch(r"0x[0-9a-fA-F]{40}", value) is not None and to_checksum_address(value) == value
+    # Only what has an address's form may reach the cache: it would keep a stranger's megabytes.
+    return re.fullmatch(r"0x[0-9a-fA-F]{40}", value) is not None and _has_checksum(value)
+
+
+@lru_cache(maxsize=4096)
+def _has_checksum(address: str) -> bool:
+    return to_checksum_address(address) == address
 
 
 def _to_json(f: _Member, value: Any) -> str | int:

@@ -34,7 +34,7 @@ def fetch_http(
     store: LocalStore, cid: Cid, urls: Sequence[str], max_size: int, progress: Progress | None = None
 ) -> Path:
     """`fetch` from the nodes at these base addresses (`http://host:port`)."""
-    limits = httpx.Limits(max_connections=2 * _PARALLEL)
+    limits = httpx.Limits(max_connections=2 * _PARALLEL, max_keepalive_connections=0)
     with httpx.Client(timeout=_TIMEOUT, limits=limits, follow_redirects=False) as client:
         return fetch(store, cid, [HttpPeer(url, client) for url in urls], max_size, progress)
 

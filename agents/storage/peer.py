@@ -1,6 +1,10 @@
 """One peer that serves blocks as an HTTP trustless gateway (https://specs.ipfs.tech/http-gateways/trustless-gateway)."""
 
-import time
+import socket
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
 
 import httpx
 
@@ -15,7 +19,9 @@ BLOCK_SECONDS = 60.0
 
 
 class HttpPeer:
-    """Blocks from `<url>/ipfs/<cid>?format=raw`. The client is the caller's, who sets its timeouts."""
+    """Blocks from `<url>/ipfs/<cid>?format=raw`. The client is the caller's, who sets its timeouts; it must
+    keep no connection alive, for each block's is cut when its time is over.
+    """
 
     def __init__(self, url: str, client: httpx.Client) -> None:
         self._url = url.rstrip("/")
@@ -37,11 +43,17 @@ class HttpPeer:
             PeerError: no connection, another status, or no whole block in time.
         """
         headers = {"Accept": RAW_BLOCK, "Accept-Encoding": "identity"}
-        deadline = time.monotonic() + BLOCK_SECONDS
         block = bytearray()
+        cutter = _Cutter(BLOCK_SECONDS)
         try:
             address = f"{self._url}/ipfs/{cid}"
-            with self._client.stream("GET", address, params={"format": "raw"}, headers=headers) as response:
+            watched = {"trace": cutter.trace}
+            with (
+                cutter,
+                self._client.stream(
+                    "GET", address, params={"format": "raw"}, headers=headers, extensions=watched
+                ) as response,
+            ):
                 if response.status_code in (404, 410):
                     raise NotStored(f"{self.name} does not have {cid}")
                 if response.status_code != 200:
@@ -50,10 +62,48 @@ class HttpPeer:
                     block += piece
                     if len(block) > MAX_BLOCK:
                         raise CorruptBlock(f"{self.name} sent more than {MAX_BLOCK} bytes for {cid}")
-                    if time.monotonic() > deadline:
-                        raise PeerError(f"{self.name} took more than {BLOCK_SECONDS:.0f} s over {cid}")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            if cutter.fired:
+                raise self._too_slow(cid) from None
             raise PeerError(f"{self.name} did not deliver {cid}: {error or type(error).__name__}") from None
+        if cutter.fired:
+            # A body without a length ends where the connection does.
+            raise self._too_slow(cid)
         if not cid.verifies(block):
             raise CorruptBlock(f"{self.name} sent {len(block)} bytes that are not {cid}")
         return bytes(block)
+
+    def _too_slow(self, cid: Cid) -> PeerError:
+        return PeerError(f"{self.name} took more than {BLOCK_SECONDS:.0f} s over {cid}")
+
+
+class _Cutter:
+    """Ends a connection after some seconds, whatever the peer drips: httpx's own timeouts start anew with
+    every byte.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.fired = False
+        self._stream: Any = None
+        self._timer = threading.Timer(seconds, self._fire)
+        self._timer.daemon = True
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """httpcore's trace hook."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._stream = info["return_value"]
+
+    def __enter__(self) -> "_Cutter":
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+
+    def _fire(self) -> None:
+        self.fired = True
+        if self._stream is not None:
+            with suppress(OSError):
+                self._stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)

@@ -161,6 +161,6 @@ def agent(home: Path) -> Ask:
     """Runs a command of `agent` in this process."""
 
     def run(*args: str, **kwargs: Any) -> Ran:
-        return Ran(CliRunner().invoke(cli, list(args), **kwargs))
+        return Ran(CliRunner(mix_stderr=False).invoke(cli, list(args), **kwargs))
 
     return run

@@ -224,3 +224,12 @@ def test_a_bad_private_key_is_refused_and_never_shown() -> None:
         with pytest.raises(SignatureError) as error:
             sign(DOMAIN, message, bad)
         assert not bad or bad.hex() not in str(error.value)
+
+
+def test_a_strangers_megabytes_are_not_kept() -> None:
+    from agents.protocol import messages
+
+    before = messages._has_checksum.cache_info().currsize
+    assert not messages.is_checksum_address("0x" + "é" * 100_000)
+    assert not messages.is_checksum_address("0x" + "0" * 41)
+    assert messages._has_checksum.cache_info().currsize == before

@@ -229,6 +229,28 @@ def test_a_peer_that_drips_is_left(seed: tuple[LocalStore, Cid], monkeypatch: py
         gone.set()
 
 
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_peer_that_sends_a_byte_now_and_then_is_left(
+    head: bytes, seed: tuple[LocalStore, Cid], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, cid = seed
+    monkeypatch.setattr("agents.storage.peer.BLOCK_SECONDS", 0.3)
+    gone = threading.Event()
+
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        try:
+            handler.wfile.write(head)
+            while not gone.wait(0.05):
+                handler.wfile.write(b"x")
+        except OSError:
+            pass
+
+    with hostile(drip) as url, httpx.Client(timeout=5) as client:
+        with pytest.raises(PeerError, match="took more than"):
+            HttpPeer(url, client).get_block(cid)
+        gone.set()
+
+
 def test_an_endless_answer_is_cut_at_the_largest_block(
     store: LocalStore, seed: tuple[LocalStore, Cid]
 ) -> None:

@@ -25,7 +25,7 @@ TERMS = ("--name", NAME, "--licence", "Apache-2.0", "--fee", "0.05")
 
 
 def agent(*args: str) -> Any:
-    result = CliRunner().invoke(cli, list(args))
+    result = CliRunner(mix_stderr=False).invoke(cli, list(args))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
