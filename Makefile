@@ -27,7 +27,7 @@ endif
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: demo
 demo: ## the whole market on this machine: set up, publish, ask, verify, pay, punish
@@ -82,10 +82,20 @@ fuzz: ## hours: long invariant runs, then halmos
 	FOUNDRY_PROFILE=halmos "$(BIN)/forge" build --ast
 	$(WITH_TOOLS) FOUNDRY_PROFILE=halmos "$(ANALYSIS)/halmos" --root . --forge-build-out build/halmos
 
+.PHONY: gas
+gas: ## measure what transactions cost, and write gas/snapshot.json
+	@$(SETUP) tests
+	@$(BIN)/python -m gas --write
+
 .PHONY: bench
 bench: ## measure, and write bench/results.json
 	@$(SETUP) tests
 	@$(WITH_TOOLS) "$(BIN)/python" -m bench
+
+.PHONY: bench-rastic
+bench-rastic: ## hours, resumable: how well cheating is caught (docs/rastic.md)
+	@$(SETUP) tests
+	@$(WITH_TOOLS) "$(BIN)/python" -m bench.rastic
 
 .PHONY: lock
 lock: ## resolve constraints*.txt again from pyproject.toml

@@ -5,14 +5,7 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {
-    IJobEscrow,
-    IJobEscrowPayments,
-    EscrowConfig,
-    Job,
-    Completion,
-    Status
-} from "./interfaces/IJobEscrow.sol";
+import {IJobEscrow, IJobEscrowPayments, EscrowConfig, Job, Completion, Status} from "./interfaces/IJobEscrow.sol";
 import {IVaultReceiver} from "./interfaces/IVaultReceiver.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
@@ -37,6 +30,12 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         uint256 payments;
         uint256 modelFees;
         uint256 penalties;
+    }
+
+    /// @dev What the registry said of a model: its fee, and that versions below `versions` exist.
+    struct KnownModel {
+        uint64 fee;
+        uint64 versions;
     }
 
     /// @dev Prompt and answer together: 64 KiB of evidence.
@@ -67,6 +66,7 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
     mapping(uint64 modelId => uint256) public feesOf;
 
     mapping(bytes32 jobHash => JobWord) private _jobs;
+    mapping(uint64 modelId => KnownModel) private _known;
     /// @inheritdoc IJobEscrow
     mapping(bytes32 jobHash => uint256) public courtFeeOf;
 
@@ -102,11 +102,7 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
 
     /// @inheritdoc IVaultReceiver
     /// @dev nonReentrant would refuse nothing here that the statuses don't: each verb moves the job's status before it calls out.
-    function onVaultPayment(address payer, uint256 amount, bytes calldata data)
-        external
-        nonReentrant
-        returns (bytes4)
-    {
+    function onVaultPayment(address payer, uint256 amount, bytes calldata data) external nonReentrant returns (bytes4) {
         if (msg.sender != address(vault)) revert NotVault(msg.sender);
         bytes4 selector = bytes4(data);
         if (selector == IJobEscrowPayments.open.selector) _open(payer, amount, data[4:]);
@@ -317,7 +313,15 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         emit JobOpened(id, job.client, job.node);
     }
 
-    function _checkTerms(address payer, uint256 amount, Job calldata job) private view {
+    /// @dev Asks the registry once a version: a model's fee is fixed for ever, and its versions are only added to.
+    function _feeOf(uint64 modelId, uint32 version) private returns (uint64 fee) {
+        KnownModel storage known = _known[modelId];
+        if (version < known.versions) return known.fee;
+        fee = _models.feeOf(modelId, version);
+        (known.fee, known.versions) = (fee, uint64(version) + 1);
+    }
+
+    function _checkTerms(address payer, uint256 amount, Job calldata job) private {
         if (payer != job.client) revert NotClient(payer, job.client);
         if (job.collector != address(this) || job.channel != 0) revert WrongCollector(job.collector, job.channel);
         if (amount != job.ceiling) revert WrongAmount(amount, job.ceiling);
@@ -336,12 +340,11 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         if (job.deadline < block.timestamp) revert DeadlinePassed(job.deadline, block.timestamp);
         uint256 latest = block.timestamp + _maxJobTime;
         if (job.deadline > latest) revert DeadlineTooFar(job.deadline, latest);
-        (uint256 full,) = Pricing.settle(
-            promptTokens, maxTokens, job.inputPrice, job.outputPrice, job.modelFee, type(uint256).max
-        );
+        (uint256 full,) =
+            Pricing.settle(promptTokens, maxTokens, job.inputPrice, job.outputPrice, job.modelFee, type(uint256).max);
         // A lower ceiling would keep the node's stake bound and let the price be paid elsewhere, past the model's treasury.
         if (amount < full) revert CeilingTooLow(amount, full);
-        uint64 registered = _models.feeOf(job.modelId, job.version);
+        uint64 registered = _feeOf(job.modelId, job.version);
         if (job.modelFee != registered) revert WrongModelFee(job.modelFee, registered);
     }
 
@@ -447,9 +450,8 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
     }
 
     function _price(Job calldata job, uint256 outputTokens) private pure returns (uint256 payment, uint256 modelFee) {
-        return Pricing.settle(
-            job.promptTokens, outputTokens, job.inputPrice, job.outputPrice, job.modelFee, job.ceiling
-        );
+        return
+            Pricing.settle(job.promptTokens, outputTokens, job.inputPrice, job.outputPrice, job.modelFee, job.ceiling);
     }
 
     function _expect(bytes32 id, Status expected) private view returns (JobWord word) {
@@ -486,8 +488,14 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         (expires, r, vs) = abi.decode(data[JOB_LENGTH:], (uint64, bytes32, bytes32));
     }
 
-    function _jobArguments(bytes calldata data) private pure returns (Job calldata job, Completion calldata completion) {
-        if (data.length < PAIR_LENGTH) revert BadCallLength(data.length, PAIR_LENGTH);
+    function _jobArguments(bytes calldata data)
+        private
+        pure
+        returns (Job calldata job, Completion calldata completion)
+    {
+        if (data.length < PAIR_LENGTH) {
+            revert BadCallLength(data.length, PAIR_LENGTH);
+        }
         assembly ("memory-safe") {
             job := data.offset
             completion := add(data.offset, JOB_LENGTH)

@@ -34,13 +34,10 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function register(
-        string calldata name,
-        string calldata symbol,
-        bytes32 manifest,
-        uint64 modelFee,
-        uint256 supply
-    ) external returns (uint64 modelId, address token) {
+    function register(string calldata name, string calldata symbol, bytes32 manifest, uint64 modelFee, uint256 supply)
+        external
+        returns (uint64 modelId, address token)
+    {
         if (!_isName(name)) revert BadName(name);
         if (manifest == 0) revert EmptyManifest();
         if (supply == 0) revert EmptySupply();
@@ -55,10 +52,7 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function publish(uint64 modelId, bytes32 manifest, uint32 parent, uint64 epoch)
-        external
-        returns (uint32 version)
-    {
+    function publish(uint64 modelId, bytes32 manifest, uint32 parent, uint64 epoch) external returns (uint32 version) {
         if (msg.sender != governor) revert NotGovernor(msg.sender, governor);
         if (manifest == 0) revert EmptyManifest();
         uint32 latest = latestVersion(modelId);

@@ -68,7 +68,7 @@ contract NodeRegistry is INodeRegistry, VaultClient, ReentrancyGuardTransient {
         if (idle < amount) revert InsufficientStake(msg.sender, idle, amount);
         idleOf[msg.sender] = idle - amount;
         Provision storage p = _provisions[msg.sender][module][modelId];
-        p.amount = (p.amount + amount).toUint72();
+        p.amount = SafeCast.toUint72(p.amount + amount);
         if (p.amount != 0) _providers[module][modelId].add(msg.sender);
         emit Provisioned(msg.sender, module, modelId, amount);
     }
@@ -78,7 +78,7 @@ contract NodeRegistry is INodeRegistry, VaultClient, ReentrancyGuardTransient {
         Provision storage p = _provisions[msg.sender][module][modelId];
         uint256 available = _available(p);
         if (available < amount) revert InsufficientProvision(msg.sender, module, modelId, available, amount);
-        p.thawing = (p.thawing + amount).toUint72();
+        p.thawing = SafeCast.toUint72(p.thawing + amount);
         p.thawedAt = (block.timestamp + thawPeriod).toUint40();
         emit ThawStarted(msg.sender, module, modelId, amount, p.thawedAt);
     }
@@ -90,7 +90,7 @@ contract NodeRegistry is INodeRegistry, VaultClient, ReentrancyGuardTransient {
         if (amount == 0) revert NothingThawing(msg.sender, module, modelId);
         if (block.timestamp < p.thawedAt) revert StillThawing(p.thawedAt, block.timestamp);
         p.thawing = 0;
-        p.amount = (p.amount - amount).toUint72();
+        p.amount = SafeCast.toUint72(p.amount - amount);
         idleOf[msg.sender] += amount;
         _delistIfEmpty(msg.sender, module, modelId);
         emit Deprovisioned(msg.sender, module, modelId, amount);
@@ -110,7 +110,7 @@ contract NodeRegistry is INodeRegistry, VaultClient, ReentrancyGuardTransient {
         Provision storage p = _provisions[node][msg.sender][modelId];
         uint256 available = _available(p);
         if (available < amount) revert InsufficientProvision(node, msg.sender, modelId, available, amount);
-        p.reserved = (p.reserved + amount).toUint72();
+        p.reserved = SafeCast.toUint72(p.reserved + amount);
         return operatorOf(node);
     }
 

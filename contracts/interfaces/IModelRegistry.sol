@@ -46,13 +46,9 @@ interface IModelRegistry {
     /// @param manifest sha2-256 of version 0's manifest.
     /// @param modelFee Base units of the payment token per million tokens, prompt and output alike; fixed for ever.
     /// @param supply Whole token supply, 18 decimals.
-    function register(
-        string calldata name,
-        string calldata symbol,
-        bytes32 manifest,
-        uint64 modelFee,
-        uint256 supply
-    ) external returns (uint64 modelId, address token);
+    function register(string calldata name, string calldata symbol, bytes32 manifest, uint64 modelFee, uint256 supply)
+        external
+        returns (uint64 modelId, address token);
 
     /// @notice Publish the next version (governor only).
     function publish(uint64 modelId, bytes32 manifest, uint32 parent, uint64 epoch) external returns (uint32 version);

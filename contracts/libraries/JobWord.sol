@@ -24,7 +24,8 @@ library JobWords {
 
     function open(uint40 deadline, address operator_, uint16 maxTokens_) internal pure returns (JobWord) {
         return JobWord.wrap(
-            uint256(Status.Open) | uint256(deadline) << 8 | uint256(uint160(operator_)) << 48 | uint256(maxTokens_) << 208
+            uint256(Status.Open) | uint256(deadline) << 8 | uint256(uint160(operator_)) << 48 | uint256(maxTokens_)
+                << 208
         );
     }
 

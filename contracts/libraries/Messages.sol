@@ -15,9 +15,8 @@ library Messages {
     bytes32 internal constant COMPLETION_TYPEHASH = keccak256(
         "Completion(bytes32 jobHash,address node,bytes32 outputHash,uint32 outputTokens,uint8 finish,uint64 servedAt,address payTo)"
     );
-    bytes32 internal constant PAYMENT_TYPEHASH = keccak256(
-        "Payment(address payer,address payee,uint256 amount,bytes data,uint256 nonce,uint64 deadline)"
-    );
+    bytes32 internal constant PAYMENT_TYPEHASH =
+        keccak256("Payment(address payer,address payee,uint256 amount,bytes data,uint256 nonce,uint64 deadline)");
 
     uint256 internal constant JOB_LENGTH = 640;
     uint256 internal constant COMPLETION_LENGTH = 224;
@@ -61,8 +60,9 @@ library Messages {
 
     /// @return The digest that a node's operator signs to accept a job.
     function acceptance(bytes32 domainSeparator, bytes32 jobHash, uint64 expires) internal pure returns (bytes32) {
-        return MessageHashUtils.toTypedDataHash(
-            domainSeparator, keccak256(abi.encode(ACCEPTANCE_TYPEHASH, jobHash, expires))
-        );
+        return
+            MessageHashUtils.toTypedDataHash(
+                domainSeparator, keccak256(abi.encode(ACCEPTANCE_TYPEHASH, jobHash, expires))
+            );
     }
 }

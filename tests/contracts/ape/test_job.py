@@ -70,7 +70,7 @@ def test_a_node_that_misses_its_deadline(open_market, opened, chain):
 
 def demand(market, job, completion):
     cost = DELIVERY_FEE + DELIVERY_FEE_PER_TOKEN * completion.output_tokens
-    data = market.payments.demandDelivery.encode_input(as_tuple(job), as_tuple(completion))
+    data = market.call("demandDelivery", as_tuple(job), as_tuple(completion))
     market.vault.payAndCall(market.escrow, cost, data, sender=market.people.client)
     return cost
 
@@ -106,9 +106,8 @@ def test_a_node_that_delivers_on_demand_is_paid(open_market, opened, completed, 
 
 
 def test_challenge_says_that_there_is_no_court_yet(open_market, opened, completed, masked_answer):
-    data = open_market.payments.challenge.encode_input(
-        as_tuple(opened), as_tuple(completed), keccak(text="secret"), b"", masked_answer
-    )
+    both = as_tuple(opened), as_tuple(completed)
+    data = open_market.call("challenge", *both, keccak(text="secret"), b"", masked_answer)
     with ape.reverts(open_market.escrow.NoCourt):
         open_market.vault.payAndCall(open_market.escrow, 0, data, sender=open_market.people.client)
 

@@ -1,7 +1,7 @@
 """A trainer publishes a model; a node puts stake behind it, and takes it back."""
 
 import ape
-from conftest import DOLLAR, MODEL_FEE, NAME, SUPPLY, THAW_PERIOD
+from conftest import DOLLAR, MODEL_FEE, SUPPLY, THAW_PERIOD
 from eth_utils.crypto import keccak
 
 from agents.protocol.messages import model_id
@@ -9,15 +9,15 @@ from agents.protocol.messages import model_id
 
 def test_a_trainer_registers_a_model(market, project):
     trainer, manifest = market.people.trainer, keccak(text="manifest")
-    receipt = market.models.register(NAME, "SMOL", manifest, MODEL_FEE, SUPPLY, sender=trainer)
+    receipt = market.models.register("other", "OTHER", manifest, MODEL_FEE, SUPPLY, sender=trainer)
     (event,) = receipt.events.filter(market.models.ModelRegistered)
-    assert event.modelId == model_id(trainer.address, NAME)
+    assert event.modelId == model_id(trainer.address, "other")
     assert event.manifest == manifest
     token = project.ModelToken.at(event.token)
-    assert (token.name(), token.symbol(), token.totalSupply()) == (NAME, "SMOL", SUPPLY)
+    assert (token.name(), token.symbol(), token.totalSupply()) == ("other", "OTHER", SUPPLY)
     assert token.balanceOf(trainer) == SUPPLY
     with ape.reverts(market.models.ModelExists, modelId=event.modelId):
-        market.models.register(NAME, "SMOL", manifest, MODEL_FEE, SUPPLY, sender=trainer)
+        market.models.register("other", "OTHER", manifest, MODEL_FEE, SUPPLY, sender=trainer)
 
 
 def test_stake_goes_in_and_comes_out(open_market, chain):
