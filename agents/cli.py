@@ -80,7 +80,9 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("CAPEK_DEBUG"):
             traceback.print_exc()
-        click.echo(f"Error: {error or type(error).__name__}", err=True)
+        from agents.terminal.screen import fit_for_terminal
+
+        click.echo(f"Error: {fit_for_terminal(str(error)) or type(error).__name__}", err=True)
         sys.exit(1)
 
 

@@ -48,7 +48,8 @@ _TIME_LEFT_OVER = 30
 @dataclass(frozen=True, slots=True)
 class Question:
     """What to ask and how. `temperature` and `top_p` in micro; `most` is the highest price in base units;
-    None: the settings' or the network's own."""
+    None: the settings' or the network's own. `demand`: a withheld answer may be demanded on chain, and the
+    fee for it counts towards `most`. `exact`: only nodes of this machine's bit class."""
 
     text: str
     system: str | None = None
@@ -62,6 +63,8 @@ class Question:
     most: int | None = None
     approve: bool = True
     deposit: bool = False
+    demand: bool = True
+    exact: bool = False
 
     def messages(self) -> list[dict[str, str]]:
         """For the model's chat template."""
@@ -103,8 +106,9 @@ def ask(client: Client, question: Question, screen: Screen) -> Answer:
     screen.say(f"model {version.label}")
     model = client.model(version, screen)
     prompt = _prompt(model, question)
-    found = _survey(client, version, model, prompt, question, screen)
-    record = _open_with_someone(client, version, question, prompt, found, screen)
+    fee = client.market.delivery_cost(question.max_tokens) if question.demand else 0
+    found = _survey(client, version, model, prompt, question, fee, screen)
+    record = _open_with_someone(client, version, question, prompt, fee, found, screen)
     standing = _follow(client, record, screen)
     record = standing.record
     if record.output is None:
@@ -136,10 +140,16 @@ def _survey(
     model: RunningModel,
     prompt: Sequence[int],
     question: Question,
+    fee: int,
     screen: Screen,
 ) -> Survey:
     with screen.waiting("loading the model"):
         bit_class = model.bit_class(len(prompt) + question.max_tokens)
+    if question.exact and not any(bit_class):
+        raise BadInput(
+            "this machine promises no bit class for this model, so no answer can be checked exactly: leave "
+            "--exact out (`agent check` says why)"
+        )
     wanted = Wanted(
         model_id=version.model_id,
         version=version.version,
@@ -149,6 +159,9 @@ def _survey(
         bit_class=bit_class,
         most=question.most,
         node=question.node,
+        demand_fee=fee,
+        known_classes=frozenset(bytes.fromhex(text[2:]) for text in model.manifest.bit_classes),
+        exact=question.exact,
     )
     with screen.waiting("asking nodes for their prices"):
         found = survey(
@@ -169,6 +182,7 @@ def _open_with_someone(
     version: ModelVersion,
     question: Question,
     prompt: Sequence[int],
+    fee: int,
     found: Survey,
     screen: Screen,
 ) -> Record:
@@ -177,7 +191,7 @@ def _open_with_someone(
     settler = client.settler(screen)
     for candidate in found.candidates:
         provider = candidate.provider
-        _have_money(client, candidate.price, question, screen)
+        _have_money(client, candidate.price, fee, question, screen)
         record = _make(client, version, question, prompt, candidate)
         try:
             with screen.waiting(f"sending the prompt, sealed, to {provider.address}"):
@@ -202,18 +216,29 @@ def _open_with_someone(
     raise nobody(found, tried)
 
 
-def _have_money(client: Client, price: int, question: Question, screen: Screen) -> None:
-    have = client.market.balance(client.address)
-    if have >= price:
+def _have_money(client: Client, price: int, fee: int, question: Question, screen: Screen) -> None:
+    """The price is locked; the fee must be free besides, or the node could keep its answer unpunished."""
+    have, needed = client.market.balance(client.address), price + fee
+    if have < needed and question.deposit:
+        # What an interrupted command was depositing counts, and must not be deposited twice.
+        client.flush()
+        have = client.market.balance(client.address)
+    if have >= needed:
         return
-    short = price - have
+    short = needed - have
     if question.deposit:
         screen.say(f"depositing {client.market.money(short)}")
         client.deposit(short)
         return
     amount = plain(short, client.market.unit[1])
+    kept = (
+        f", {client.market.money(fee)} more are kept ready to demand a withheld answer (not locked; "
+        "--no-demand does without)"
+        if fee
+        else ""
+    )
     raise NotEnoughMoney(
-        f"this answer may cost {client.market.money(price)} and your Vault balance is "
+        f"this answer may cost {client.market.money(price)}{kept}, and your Vault balance is "
         f"{client.market.money(have)}: {client.market.money(short)} are missing. Run "
         f"`agent deposit {amount}` (or ask with --deposit); {client.address} must hold the tokens, and the "
         f"Vault is {client.market.vault.address} on chain {client.market.chain_id}"
@@ -251,7 +276,7 @@ def _make(
         client_key=public,
     )
     job = replace(job, ceiling=full_price(job))
-    return client.book.add(
+    record = client.book.add(
         job,
         chain_time=now,
         model=version.label,
@@ -263,6 +288,7 @@ def _make(
         client_private=private,
         prompt=prompt,
     )
+    return record if question.demand else client.book.note(record.hash, demand="no")
 
 
 def _accepted_by(client: Client, record: Record, candidate: Candidate, prompt: Sequence[int]) -> Record:

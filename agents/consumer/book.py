@@ -103,6 +103,11 @@ class Record:
         return "0x" + self.hash.hex()
 
     @property
+    def may_demand(self) -> bool:
+        """Whether a withheld answer may be demanded on chain, for a fee, without asking again."""
+        return self.facts.get("demand") != "no"
+
+    @property
     def accepted(self) -> bool | None:
         """What the check of the answer found; None before it."""
         return None if self.verdict is None else bool(self.verdict.get("accepted"))

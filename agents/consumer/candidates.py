@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from agents.chain.errors import ChainUnreachable
 from agents.consumer.errors import NoNode
-from agents.consumer.node_api import NodeApi, NodeError, NodeGone
+from agents.consumer.node_api import NodeApi, NodeError, NodeGone, printable
 from agents.market.endpoints import refusal
 from agents.market.reads import Market
 from agents.protocol.messages import MAX_TOKENS
@@ -16,12 +17,19 @@ from agents.protocol.wire import Offer, OfferedModel, WireError
 
 _AT_ONCE = 32
 _READS_AT_ONCE = 8
+_NO_CLASS = bytes(32)
+_EXACT_WEIGHT, _TOLERANT_WEIGHT = 4, 5
+"""A node that is checked by the tolerant rule goes first only when it is cheaper by more than a fifth: else
+every node could choose the weaker check for itself, by asking a unit less."""
+_MOST_SHOWN = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is looked for. `prompt_tokens` and `max_tokens` price it; `most` (base units) is what it may cost
-    at the most; `bit_class` is ours, zero when this machine promises nothing."""
+    at the most, `demand_fee` (for demanding the answer on chain) included; `bit_class` is ours, zero when
+    this machine promises nothing, and `known_classes` are those that the model was published with. With
+    `exact`, nodes of our own class alone."""
 
     model_id: int
     version: int
@@ -31,6 +39,9 @@ class Wanted:
     bit_class: bytes
     most: int | None = None
     node: str | None = None
+    demand_fee: int = 0
+    known_classes: frozenset[bytes] = frozenset()
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class FellOut:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.address}: {self.why}"
+        return f"{self.address}: {printable(self.why, _MOST_SHOWN)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,8 @@ def survey(
 ) -> Survey:
     """Ask every node that has stake for the model what it charges.
 
-    Among equals one is drawn (by `seed`), so that one node does not get everything.
+    Among equals one is drawn (by `seed`), so that one node does not get everything. Whatever one node has
+    registered or answers, it alone falls out for it.
 
     Raises:
         NoNode: nobody serves the model at all, or not the node asked for.
@@ -115,9 +127,13 @@ def survey(
             candidates.append(_candidate(market, provider, answer, wanted))
         except (NodeError, _Unfit) as error:
             fell_out.append(FellOut(provider.address, str(error)))
+        except Exception as error:
+            fell_out.append(
+                FellOut(provider.address, f"its address or its offer is unusable ({type(error).__name__})")
+            )
     if total > len(addresses):
         fell_out.append(FellOut(f"{total - len(addresses)} more nodes", "not asked (CAPEK_MAX_NODES)"))
-    candidates.sort(key=lambda c: (c.price, not c.exact))
+    candidates.sort(key=lambda c: (c.price * (_EXACT_WEIGHT if c.exact else _TOLERANT_WEIGHT), not c.exact))
     return Survey(tuple(candidates), tuple(fell_out))
 
 
@@ -132,6 +148,15 @@ class _Unfit(Exception):
 
 
 def _provider(market: Market, address: str, model_id: int) -> Provider | FellOut:
+    try:
+        return _registered(market, address, model_id)
+    except ChainUnreachable:
+        raise
+    except Exception as error:
+        return FellOut(address, f"its entry in the registry can't be read ({type(error).__name__})")
+
+
+def _registered(market: Market, address: str, model_id: int) -> Provider | FellOut:
     free, penalty = market.provision(address, model_id).free, market.terms.penalty
     if free < penalty:
         return FellOut(
@@ -159,7 +184,7 @@ async def _offers(
 
     found = await asyncio.gather(*map(one, providers), return_exceptions=True)
     for answer in found:
-        if isinstance(answer, BaseException) and not isinstance(answer, NodeError):
+        if isinstance(answer, BaseException) and not isinstance(answer, Exception):
             raise answer
     return [f for f in found if isinstance(f, (Offer, Exception))]
 
@@ -194,7 +219,15 @@ def _candidate(market: Market, provider: Provider, offer: Offer, wanted: Wanted)
             f"its price lies below the model's own fee of {market.money(wanted.model_fee)} a million tokens"
         )
     price = -(-(wanted.prompt_tokens * prices[0] + wanted.max_tokens * prices[1]) // PER_MILLION)
-    if wanted.most is not None and price > wanted.most:
-        raise _Unfit(f"it asks up to {market.money(price)}, above your limit of {market.money(wanted.most)}")
-    exact = any(wanted.bit_class) and model.bit_class == "0x" + wanted.bit_class.hex()
+    if wanted.most is not None and price + wanted.demand_fee > wanted.most:
+        fee = wanted.demand_fee
+        more = f" and {market.money(fee)} to demand an answer it withholds (--no-demand)" if fee else ""
+        limit = market.money(wanted.most)
+        raise _Unfit(f"it asks up to {market.money(price)}{more}, above your limit of {limit}")
+    bit_class = bytes.fromhex(model.bit_class[2:])
+    if bit_class not in wanted.known_classes | {_NO_CLASS, wanted.bit_class}:
+        raise _Unfit("its bit class is neither this machine's nor one that the model was published with")
+    exact = bit_class == wanted.bit_class != _NO_CLASS
+    if wanted.exact and not exact:
+        raise _Unfit("it is not of this machine's bit class (--exact)")
     return Candidate(provider, model, price, exact)

@@ -166,7 +166,7 @@ class Checkup:
             "nodes", nodes > 0, f"{nodes} with stake for it", "run one (`agent node`), or name another model"
         )
         try:
-            peers = peers_of(market, model.model_id, settings.peers)
+            peers = peers_of(market, model.model_id, settings.peers, allow_private=settings.allow_private)
             manifest = get_manifest(store, model, peers)
         except MarketError as error:
             self._add("manifest", False, str(error), "name a peer that has it: CAPEK_PEERS")

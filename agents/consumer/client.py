@@ -9,7 +9,6 @@ from agents.consumer.running import RunningModel
 from agents.consumer.settings import ConsumerSettings
 from agents.consumer.settle import Settler
 from agents.market.account import Account, Call
-from agents.market.endpoints import refusal
 from agents.market.models import ModelVersion, look_up, peers_of
 from agents.storage.local import LocalStore
 from agents.terminal.screen import Screen
@@ -59,12 +58,12 @@ class Client:
             NoModel: they can't be had or can't be used.
         """
         if version.digest not in self._models:
-            nodes = peers_of(self.market, version.model_id, ())
-            private, chain_id = self.settings.allow_private, self.market.chain_id
-            peers = [
-                *self.settings.peers,
-                *(url for url in nodes if refusal(url, chain_id, allow_private=private) is None),
-            ]
+            peers = peers_of(
+                self.market,
+                version.model_id,
+                self.settings.peers,
+                allow_private=self.settings.allow_private,
+            )
             self._models[version.digest] = load_model(self.store, version, peers, self.settings, screen)
         return self._models[version.digest]
 
@@ -74,7 +73,12 @@ class Client:
         return [record for record in self.book.open() if record.job.collector == escrow]
 
     def settler(
-        self, screen: Screen, *, say: Callable[[str], None] | None = None, finish: bool = False
+        self,
+        screen: Screen,
+        *,
+        say: Callable[[str], None] | None = None,
+        finish: bool = False,
+        demand: bool = False,
     ) -> Settler:
         """Steps of this account's jobs; `say` in the place of the screen's own."""
 
@@ -90,6 +94,7 @@ class Client:
             ask_again=2 * self.settings.poll,
             say=say or screen.say,
             finish=finish,
+            demand=demand,
         )
 
     # Money in and out of the Vault. All raise as Account.run.

@@ -45,7 +45,7 @@ def _print(table: Table) -> None:
 Examples:
   agent ask "Why is the sky blue?"
   agent ask "Write a haiku" --temperature 0.8 --top-p 0.95 --max-tokens 64
-  agent ask "…" --model 0xTRAINER/smollm2-135m@0 --max-price 0.01 --json
+  agent ask "…" --model 0xTRAINER/smollm2-135m@0 --max-price 0.5 --json
   echo "a long question" | agent ask -
 
 """
@@ -59,7 +59,9 @@ Examples:
 )
 @click.option("--node", metavar="ADDRESS", help="Ask this node and no other.")
 @click.option(
-    "--max-price", metavar="AMOUNT", help="Most the answer may cost, in whole tokens [CAPEK_MAX_PRICE]."
+    "--max-price",
+    metavar="AMOUNT",
+    help="Most the answer may cost, in whole tokens, the fee of a demand included [CAPEK_MAX_PRICE].",
 )
 @click.option("--max-tokens", type=click.IntRange(1, 16383), help="Longest answer [CAPEK_MAX_TOKENS; 256].")
 @click.option("--temperature", type=click.FloatRange(0, 100), default=0.0, help="0 (the default) is greedy.")
@@ -69,6 +71,18 @@ Examples:
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="Of the sampling; random by default.")
 @click.option(
     "--approve/--no-approve", default=True, help="Pay at once what is accepted, or leave it to the window."
+)
+@click.option(
+    "--demand/--no-demand",
+    default=True,
+    help="Demand a withheld answer on chain, for a fee that is burned when the node delivers then and comes "
+    "back when it does not; it must be free in the Vault. Without, a node that withholds is paid.",
+)
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="Only nodes of this machine's bit class, whose answers are checked exactly. Else they go first "
+    "unless another is cheaper by more than 20 %.",
 )
 @click.option("--deposit", is_flag=True, help="Deposit what is missing, if the wallet holds it.")
 @click.option("--job-time", type=click.IntRange(1), help="Seconds the node may take [CAPEK_JOB_TIME; 600].")
@@ -86,6 +100,8 @@ def ask(
     top_p: float,
     seed: int | None,
     approve: bool,
+    demand: bool,
+    exact: bool,
     deposit: bool,
     quiet: bool,
     as_json: bool,
@@ -124,6 +140,8 @@ def ask(
             most=most,
             approve=approve,
             deposit=deposit,
+            demand=demand,
+            exact=exact,
         )
         try:
             answer = put(client, asked, screen)
@@ -137,7 +155,7 @@ def ask(
             click.echo(fit_for_terminal(answer.text).strip("\n"))
         else:
             for line in answer_lines(client.market, answer):
-                click.echo(line)
+                click.echo(fit_for_terminal(line))
         return int(exit_of(answer))
 
 
@@ -165,6 +183,9 @@ Examples:
 @click.option("--settle", is_flag=True, help="Do what is due for every open job.")
 @click.option("--wait", is_flag=True, help="With --settle: until all have ended.")
 @click.option(
+    "--demand", is_flag=True, help="With --settle: demand withheld answers of --no-demand questions too."
+)
+@click.option(
     "--export", type=click.Path(path_type=Path), help="Write JOB to a file that `agent verify --file` reads."
 )
 @threads
@@ -176,6 +197,7 @@ def jobs(
     everything: bool,
     settle: bool,
     wait: bool,
+    demand: bool,
     export: Path | None,
     as_json: bool,
     **given: Any,
@@ -188,13 +210,13 @@ def jobs(
     from agents.market.opening import open_market
 
     settings = _settings(given)
-    if wait and not settle:
-        raise BadInput("--wait goes with --settle")
+    if (wait or demand) and not settle:
+        raise BadInput("--wait and --demand go with --settle")
     if settle:
         screen = Screen()
         with Client.open(settings) as client:
             client.flush()
-            troubles = settle_all(client, screen, wait=wait, finish=True, only=job)
+            troubles = settle_all(client, screen, wait=wait, finish=True, only=job, demand=demand)
             market, records = client.market, client.book.all()
         for trouble in troubles:
             screen.warn(trouble)
@@ -251,17 +273,19 @@ def _standing(market: Any, record: Record) -> tuple[str, int | None]:
 Examples:
   agent verify 0x1234               a job of yours, by the beginning of its hash
   agent verify --file job.json      one that somebody exported
+  agent verify 0x1234 --explain     the margins drawn, and which tokens are off by how much
 
 """
     + EXIT_CODES
 )
 @click.argument("job", required=False)
 @click.option("--file", type=click.Path(path_type=Path), help="What `agent jobs JOB --export FILE` wrote.")
+@click.option("--explain", is_flag=True, help="Draw the margins, and name the tokens that are off.")
 @threads
 @account_options
 @as_json
 @explained
-def verify(job: str | None, file: Path | None, as_json: bool, **given: Any) -> int:
+def verify(job: str | None, file: Path | None, explain: bool, as_json: bool, **given: Any) -> int:
     """Check an answer again: every token of it, with the model (RASTiC).
 
     From a file the check says what the model would have said, not who signed what: that lies on chain.
@@ -279,8 +303,12 @@ def verify(job: str | None, file: Path | None, as_json: bool, **given: Any) -> i
         assert job is not None
         records = peek(journal_path(chain_id, address_of(account_name(settings))))
         evidence = Evidence.of(choose(records, job))
-    verdict = check(evidence, settings, Screen(quiet=as_json))
-    click.echo(json.dumps(verdict_json(evidence, verdict)) if as_json else verdict.explain())
+    found = check(evidence, settings, Screen(quiet=as_json), explain=explain and not as_json)
+    verdict = found.verdict
+    if as_json:
+        click.echo(json.dumps(verdict_json(evidence, verdict)))
+    else:
+        click.echo(fit_for_terminal("\n".join(found.drawn) or verdict.explain()))
     return Exit.OK if verdict.accepted else Exit.REFUSED
 
 
@@ -404,9 +432,9 @@ def check(as_json: bool, **given: Any) -> int:
     def tell(finding: Finding) -> None:
         if not as_json:
             mark = "ok     " if finding.ok else "MISSING"
-            click.echo(f"{mark} {finding.what}: {finding.found}")
+            click.echo(fit_for_terminal(f"{mark} {finding.what}: {finding.found}"))
             if finding.mend:
-                click.echo(f"        → {finding.mend}")
+                click.echo(fit_for_terminal(f"        → {finding.mend}"))
 
     checkup = Checkup(_settings(given), tell)
     checkup.run()

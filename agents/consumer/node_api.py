@@ -66,15 +66,22 @@ class NodeApi:
         """Raises NodeGone, NodeRefused, NodeLied."""
         return _read(OutputReply, _run(self._ask("GET", f"/v1/jobs/{name}/output", MAX_OUTPUT)))
 
+    @property
+    def _shown(self) -> str:
+        return printable(self.url, 100)
+
     async def _ask(self, method: str, path: str, most: int, body: Mapping[str, Any] | None = None) -> bytes:
         try:
             # httpx's own time-outs are for each read: one byte now and then would keep us for ever.
             async with asyncio.timeout(self.timeout):
                 return await self._exchange(method, path, most, body)
         except TimeoutError:
-            raise NodeGone(f"{self.url} did not answer within {self.timeout:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError) as error:
-            raise NodeGone(f"{self.url} can't be reached ({type(error).__name__})") from None
+            raise NodeGone(f"{self._shown} did not answer within {self.timeout:g} s") from None
+        except NodeError:
+            raise
+        except Exception as error:
+            # Anybody can register any address: whatever a library makes of it is that node's trouble alone.
+            raise NodeGone(f"{self._shown} can't be reached ({type(error).__name__})") from None
 
     async def _exchange(self, method: str, path: str, most: int, body: Mapping[str, Any] | None) -> bytes:
         # Unpacked sizes can't be bounded while reading, so packed answers are not asked for and not taken.
@@ -84,12 +91,12 @@ class NodeApi:
             client.stream(method, self.url + path, json=body, headers=headers) as response,
         ):
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise NodeLied(f"{self.url} packs its answer, which was not asked for")
+                raise NodeLied(f"{self._shown} packs its answer, which was not asked for")
             data = bytearray()
             async for chunk in response.aiter_raw():
                 data += chunk
                 if len(data) > most:
-                    raise NodeLied(f"{self.url} answers with more than {most} bytes")
+                    raise NodeLied(f"{self._shown} answers with more than {most} bytes")
         if not response.is_success:
             raise _refusal(response.status_code, bytes(data))
         return bytes(data)

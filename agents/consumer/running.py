@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agents.consumer.errors import PromptTooLong
-from agents.engine import EngineError
+from agents.engine import EngineError, InvalidTokens
 from agents.engine.bitclass import TOLERANT, bit_class
 from agents.engine.llama import EngineConfig, LlamaEngine
 from agents.engine.tokenizer import LlamaTokenizer
@@ -26,6 +29,15 @@ class Machine:
 
     threads: int | None = None
     gpu_layers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An answer's margins (float64, one a token) and the verdict on them."""
+
+    claim: Claim
+    margins: NDArray[np.float64]
+    verdict: Verdict
 
 
 class RunningModel:
@@ -82,6 +94,16 @@ class RunningModel:
         Raises:
             EngineError: the model fails here; says nothing about the node.
         """
+        return self.examine(job, prompt, completion, output).verdict
+
+    def examine(
+        self, job: Job, prompt: Sequence[int], completion: Completion, output: Sequence[int]
+    ) -> "Examined":
+        """`judge`, with what the verdict rests on.
+
+        Raises:
+            EngineError: as `judge`.
+        """
         tokens = len(prompt) + len(output)
         ours = self.bit_class(tokens)
         mode = Mode.EXACT if job.bit_class == ours != TOLERANT else Mode.TOLERANT
@@ -95,7 +117,30 @@ class RunningModel:
             end_tokens=frozenset(self.manifest.end_tokens),
             greedy=job.temperature == 0,
         )
-        return judge(claim, scored.result(), self.manifest.verification, mode)
+        margins = scored.result()
+        return Examined(claim, margins, judge(claim, margins, self.manifest.verification, mode))
+
+    def own_choice(self, job: Job, prompt: Sequence[int], output: Sequence[int], place: int) -> str:
+        """Text of what the model itself would say at a place of the output, after the tokens before it.
+
+        "nothing" after a token that is outside the vocabulary.
+
+        Raises:
+            EngineError: as `judge`.
+        """
+        text = [*prompt, *output[:place]]
+        try:
+            running = self._loaded(len(text) + 1).generate(text, 1, Sampling.of(job), ())
+        except InvalidTokens:
+            return "nothing"
+        return self.text_of(running.result().tokens[0])
+
+    def text_of(self, token: int) -> str:
+        """Text of one token; its number in brackets where it has none."""
+        try:
+            return self.tokenizer.detokenize([token]) or f"<{token}>"
+        except InvalidTokens:
+            return f"<{token}>"
 
     def _loaded(self, tokens: int) -> LlamaEngine:
         needed = max(tokens, _LEAST_CONTEXT)

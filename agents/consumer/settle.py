@@ -59,6 +59,7 @@ class Settler:
     Args:
         say: told what was done, in one line.
         finish: whether to finalize closed windows, which pays the node and brings the rest back.
+        demand: whether to demand withheld answers on chain, for a fee, even where the question forbade it.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Settler:
         ask_again: float,
         say: Callable[[str], None],
         finish: bool = False,
+        demand: bool = False,
     ) -> None:
         self._account = account
         self._market = account.market
@@ -84,6 +86,7 @@ class Settler:
         self._ask_again = ask_again
         self._say = say
         self._finish = finish
+        self._demand = demand
         self._asked: dict[bytes, float] = {}
         self._trouble: dict[bytes, str] = {}
         self._retried: set[tuple[str, str]] = set()
@@ -226,6 +229,12 @@ class Settler:
                 waits_for=f"the node to hand out its answer ({self.trouble(record)})",
             )
         cost = self._market.delivery_cost(completion.output_tokens)
+        if not (record.may_demand or self._demand):
+            raise Unfinished(
+                f"the node does not hand out its answer ({self.trouble(record)}), and --no-demand forbids to "
+                f"demand it on chain: `agent jobs {record.name[:14]} --settle --demand` does, for "
+                f"{self._market.money(cost)}, before chain time {until}. Without that the node is paid then"
+            )
         self._have_fee(cost, until)
         self._say(f"the node does not hand out its answer ({self.trouble(record)}): demanding it on chain")
         # In the facts before it is sent: it is what the client stands to lose.

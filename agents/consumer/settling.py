@@ -15,14 +15,21 @@ log = logging.getLogger(__name__)
 
 
 def settle_all(
-    client: Client, screen: Screen, *, wait: bool, finish: bool, only: str | None = None
+    client: Client,
+    screen: Screen,
+    *,
+    wait: bool,
+    finish: bool,
+    only: str | None = None,
+    demand: bool = False,
 ) -> list[str]:
     """Do what is due for every open job, or for the one that `only` names; what went wrong, a line a job.
 
     With `wait` until all have ended. With `finish` closed windows are finalized too, which pays the node what
-    is its due and brings the rest back.
+    is its due and brings the rest back. With `demand` withheld answers are demanded on chain even where the
+    question forbade it.
     """
-    settler = client.settler(screen, finish=finish)
+    settler = client.settler(screen, finish=finish, demand=demand)
     mine = client.jobs()
     if only is not None:
         mine = [choose(client.book.all(), only)]
@@ -32,7 +39,7 @@ def settle_all(
     while True:
         open_jobs = [
             r
-            for r in (_carry_on(settler, record, screen, troubles) for record in open_jobs)
+            for r in (_carry_on(settler, record, screen, troubles, wait) for record in open_jobs)
             if r.outcome is None
         ]
         if not (wait and open_jobs):
@@ -40,19 +47,26 @@ def settle_all(
         time.sleep(client.settings.poll)
 
 
-def _carry_on(settler: Settler, record: Record, screen: Screen, troubles: dict[bytes, str]) -> Record:
-    """Step until there is nothing more to do now."""
+def _carry_on(
+    settler: Settler, record: Record, screen: Screen, troubles: dict[bytes, str], wait: bool
+) -> Record:
+    """Step until there is nothing more to do now. With `wait` a new trouble is told at once."""
     before = record.verdict
-    troubles.pop(record.hash, None)
+    told = troubles.pop(record.hash, None)
     try:
         while True:
             standing = settler.step(record)
             record = standing.record
             if standing.ended or not standing.moved:
                 break
-    except (CommandError, MarketError, ChainError) as error:
-        # One job's trouble must not keep the money of the others.
-        troubles[record.hash] = f"job {record.name[:14]}…: {error}"
+    except Exception as error:
+        # One job's trouble, whatever it is, must not keep the money of the others.
+        foreseen = isinstance(error, (CommandError, MarketError, ChainError))
+        why = str(error) if foreseen else f"unexpected {type(error).__name__}: {error}"
+        troubles[record.hash] = f"job {record.name[:14]}…: {why}"
+        log.debug("job %s", record.name, exc_info=not foreseen)
+        if wait and troubles[record.hash] != told:
+            screen.warn(troubles[record.hash])
         return record
     short = f"job {record.name[:14]}…"
     if record.verdict is not None and before is None:

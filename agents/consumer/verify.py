@@ -1,4 +1,5 @@
-"""Checking an answer again, from the journal or from a file, without the chain."""
+"""Checking an answer again, from the journal or from a file; the chain is asked only who has the model, when
+it is not here."""
 
 import json
 import os
@@ -6,10 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.chain.errors import ChainError
 from agents.consumer.book import Record
+from agents.consumer.explain import explained
 from agents.consumer.loading import load_model
+from agents.consumer.running import RunningModel
 from agents.consumer.settings import ConsumerSettings
-from agents.market.models import ModelVersion
+from agents.market.errors import NoModel
+from agents.market.models import ModelVersion, peers_of
+from agents.market.opening import open_market
 from agents.protocol.messages import Completion, Job, MessageError, from_json, struct_hash, to_json
 from agents.protocol.tokens import NotSigned, TokenError, check_output, check_prompt
 from agents.rastic import Verdict
@@ -23,8 +29,8 @@ _MOST_BYTES = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that a check of an answer needs. `model` is its full name, `manifest` the sha2-256 of its manifest,
-    `peer` where its files may be had."""
+    """All that a check of an answer needs. `model` is its full name, `manifest` the sha2-256 of its manifest.
+    Where the model's files may be had is no part of it: a stranger's file must not choose who is called."""
 
     job: Job
     completion: Completion
@@ -33,7 +39,6 @@ class Evidence:
     secret: bytes
     prompt: tuple[int, ...]
     output: tuple[int, ...]
-    peer: str = ""
 
     @classmethod
     def of(cls, record: Record) -> "Evidence":
@@ -48,7 +53,6 @@ class Evidence:
             record.secret,
             record.prompt,
             record.output,
-            record.node_url,
         )
 
     @classmethod
@@ -74,7 +78,6 @@ class Evidence:
                 secret=bytes.fromhex(found["secret"][2:]),
                 prompt=_tokens(found["prompt"]),
                 output=_tokens(found["output"]),
-                peer=str(found.get("peer", "")),
             )
         except OSError as error:
             raise BadInput(f"can't read {path}: {error.strerror}") from None
@@ -96,7 +99,6 @@ class Evidence:
             "secret": "0x" + self.secret.hex(),
             "prompt": list(self.prompt),
             "output": list(self.output),
-            "peer": self.peer,
         }
         try:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -121,7 +123,17 @@ class Evidence:
             raise BadInput(f"this proves nothing about the node: {error}") from None
 
 
-def check(evidence: Evidence, settings: ConsumerSettings, screen: Screen) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A verdict, and the same drawn for a person, line by line; nothing drawn unless asked for."""
+
+    verdict: Verdict
+    drawn: tuple[str, ...] = ()
+
+
+def check(
+    evidence: Evidence, settings: ConsumerSettings, screen: Screen, *, explain: bool = False
+) -> Checked:
     """Run RASTiC anew.
 
     Raises:
@@ -134,10 +146,36 @@ def check(evidence: Evidence, settings: ConsumerSettings, screen: Screen) -> Ver
     version = ModelVersion(
         job.model_id, job.version, trainer, rest.rpartition("@")[0], evidence.manifest, job.model_fee
     )
-    peers = [*settings.peers, *([evidence.peer] if evidence.peer else [])]
-    model = load_model(LocalStore(settings.store_path()), version, peers, settings, screen)
+    model = _model(version, settings, screen)
     with model, screen.waiting("checking every token"):
-        return model.judge(job, evidence.prompt, evidence.completion, evidence.output)
+        found = model.examine(job, evidence.prompt, evidence.completion, evidence.output)
+        if not explain:
+            return Checked(found.verdict)
+        drawn = explained(
+            found.claim,
+            found.verdict,
+            found.margins,
+            model.manifest.verification,
+            model.text_of,
+            lambda place: model.own_choice(job, evidence.prompt, evidence.output, place),
+        )
+        return Checked(found.verdict, tuple(drawn))
+
+
+def _model(version: ModelVersion, settings: ConsumerSettings, screen: Screen) -> RunningModel:
+    """From this machine and its own peers; only when they lack it, from the nodes that the chain names."""
+    store = LocalStore(settings.store_path())
+    try:
+        return load_model(store, version, settings.peers, settings, screen)
+    except NoModel:
+        try:
+            market = open_market(settings.rpc_url, settings.deployment)
+            peers = peers_of(market, version.model_id, settings.peers, allow_private=settings.allow_private)
+        except ChainError:
+            peers = []
+        if not peers:
+            raise
+    return load_model(store, version, peers, settings, screen)
 
 
 def verdict_json(evidence: Evidence, verdict: Verdict) -> dict[str, Any]:

@@ -56,7 +56,9 @@ class Admission:
         self._wallet = wallet
         self._settings = settings
         self._is_open = is_open
-        self._limits = Limits(settings.pending_per_client, settings.pending, settings.queue)
+        self._limits = Limits(
+            settings.pending_per_client, settings.pending, settings.queue, settings.acceptance_seconds
+        )
         self._promising = threading.Lock()
 
     def admit(self, body: bytes) -> AcceptanceReply:
@@ -76,7 +78,7 @@ class Admission:
         model = check_terms(job, self._identity.node, self._market, self._sold, self._settings)
         self._promises.check_deadline(job, model, now)
         self._check_signature(job, signature)
-        self._check_chain(job, key, now)
+        self._check_chain(job, key)
         self._promises.window(job, key, model, now)
         secret, prompt = self._unseal(job, key, box, model)
         with self._promising:
@@ -96,10 +98,13 @@ class Admission:
         return _reply(record)
 
     def _known(self, key: bytes, now: int) -> JobRecord | None:
-        """A job that was accepted before: its acceptance holds, and is given again."""
+        """A job that was accepted before: its acceptance holds, and is given again; but never a second one,
+        or who opens nothing could bind the node for ever.
+        """
         known = self._book.find(key)
-        if known is None or (known.state is JobState.ACCEPTED and known.expires <= now):
+        if known is None:
             return None
+        known.check_expiry(now)
         if known.state is JobState.FAILED:
             raise Refusal(
                 409,
@@ -121,7 +126,7 @@ class Admission:
                 f"Vault {self._market.vault.address}: sign with that account and that domain",
             )
 
-    def _check_chain(self, job: Job, key: bytes, now: int) -> None:
+    def _check_chain(self, job: Job, key: bytes) -> None:
         """The client can pay, the node can answer for it, and the job is new."""
         market = self._market
         free = market.balance(job.client)
@@ -136,18 +141,10 @@ class Admission:
         status, _ = market.job_status(key)
         if status is not Status.NONE:
             raise Refusal(409, "on_chain", "this job is on chain already: sign a new one, with another seed")
-        free_stake, penalty = market.provision(job.node, job.model_id).free, market.terms.penalty
-        if free_stake < penalty:
+        # What is accepted and not opened does not count: no job opens that the free stake does not cover.
+        if market.provision(job.node, job.model_id).free < market.terms.penalty:
             raise Refusal(
                 503, "no_stake", "this node has no free stake for this model just now: ask another one", 60
-            )
-        unopened = sum(
-            r.state is JobState.ACCEPTED and r.job.model_id == job.model_id
-            for r in self._promises.unanswered(now)
-        )
-        if free_stake < penalty * (unopened + 1):
-            raise Refusal(
-                429, "stake_promised", "this node's free stake is promised to other jobs: try again soon", 15
             )
 
     def _unseal(self, job: Job, key: bytes, box: bytes, model: ServedModel) -> tuple[bytes, list[int]]:

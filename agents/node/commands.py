@@ -151,7 +151,7 @@ def run_(
 def _greeting(runner: Any) -> str:
     sold = [
         f"  {m.label}: {m.input_price} and {m.output_price} base units per million tokens, "
-        f"{1 / m.speed.write:.0f} tokens/s, bit class 0x{m.bit_class.hex()[:8]}…"
+        f"{1 / m.speed.costs.write:.0f} tokens/s, bit class 0x{m.bit_class.hex()[:8]}…"
         for m in runner.models.values()
     ]
     return "\n".join([f"node {runner.identity.node} listens at {runner.endpoint}", *sold, "Ctrl-C stops it."])

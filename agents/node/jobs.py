@@ -107,14 +107,27 @@ class JobRecord:
         """0x hex of the hash: the job's name in HTTP, logs and the outbox."""
         return "0x" + self.hash.hex()
 
+    def check_expiry(self, now: int) -> None:
+        """Raises Refusal (409) when its acceptance ran out unused, as far as is known here."""
+        if self.state is JobState.ACCEPTED and self.expires <= now:
+            raise Refusal(
+                409,
+                "expired",
+                f"this job was accepted before and its acceptance expired at {self.expires}: sign a new one, "
+                "with another seed",
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many acceptances may be outstanding that nobody has opened, and how many jobs may wait at all."""
+    """How many acceptances may be outstanding that nobody has opened, and how many jobs may wait at all. A
+    client's own count for `memory` seconds after they expired, so that who opens none is backed off.
+    """
 
     pending_per_client: int
     pending: int
     queue: int
+    memory: int
 
 
 class JobBook:
@@ -144,23 +157,21 @@ class JobBook:
         limits: Limits,
         now: int,
     ) -> JobRecord:
-        """Write an accepted job down, or find it: the same job gives the same acceptance again, unless that
-        expired.
+        """Write an accepted job down, or find it: the same job gives the same acceptance again.
 
         Raises:
-            Refusal: 429 when too much is outstanding; `now` is chain time.
+            Refusal: 429 when too much is outstanding, 409 when its acceptance expired; `now` is chain time.
         """
         key = struct_hash(job)
         with self._journal.transaction() as db:
             known = self.find(key)
-            if known and (known.state is not JobState.ACCEPTED or known.expires > now):
+            if known:
+                known.check_expiry(now)
                 return known
             self._check_limits(db, job.client, limits, now)
             db.execute(
                 "INSERT INTO node_job(hash, state, job, client, model_id, version, deadline, secret, prompt,"
-                " expires, acceptance) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT(hash) DO UPDATE"
-                " SET expires = excluded.expires, acceptance = excluded.acceptance",
+                " expires, acceptance) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     key, JobState.ACCEPTED, _json(job), job.client, str(job.model_id), job.version,
                     job.deadline, secret, pack(prompt), expires, acceptance,
@@ -172,9 +183,9 @@ class JobBook:
 
     def _check_limits(self, db: Database, client: str, limits: Limits, now: int) -> None:
         mine, everyone = db.execute(
-            "SELECT count(*) FILTER (WHERE client = ?), count(*) FROM node_job"
+            "SELECT count(*) FILTER (WHERE client = ?), count(*) FILTER (WHERE expires >= ?) FROM node_job"
             " WHERE state = ? AND expires >= ?",
-            (client, JobState.ACCEPTED, now),
+            (client, now, JobState.ACCEPTED, now - limits.memory),
         ).fetchone()
         (waiting,) = db.execute(
             "SELECT count(*) FROM node_job WHERE state IN (?, ?)", (JobState.OPEN, JobState.RUNNING)
@@ -182,8 +193,8 @@ class JobBook:
         if mine >= limits.pending_per_client:
             raise Refusal(
                 429, "too_many_unopened",
-                f"{mine} of your jobs were accepted and not opened yet: open them, or wait until they expire",
-                retry_after=self._next_expiry(db, now, client),
+                f"{mine} of your jobs were accepted and not opened: open those that still can be, or wait",
+                retry_after=self._next_expiry(db, now - limits.memory, client),
             )  # fmt: skip
         if everyone >= limits.pending:
             raise Refusal(

@@ -92,7 +92,7 @@ def serve(
     log.info(
         "serving %s",
         version.label,
-        extra={"bit_class": "0x" + bit_class.hex(), "tokens_per_second": round(1 / speed.write, 1)},
+        extra={"bit_class": "0x" + bit_class.hex(), "tokens_per_second": round(1 / speed.costs.write, 1)},
     )
     return ServedModel(
         version, manifest, engine, settings.parallel, input_price, output_price, bit_class, speed

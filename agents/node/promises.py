@@ -19,6 +19,8 @@ from agents.protocol.messages import Job
 LEAST = 5
 """Seconds a client needs to open: less is no acceptance."""
 
+_CAUTION = 1.25
+
 _NEW = object()
 _MOST_RETRY = 300
 
@@ -88,7 +90,7 @@ class Promises:
         """
         slots = {model.key: model.parallel for model in self._served.values()}
         others = [self._work(record, now) for record in self.unanswered(now) if record.hash != key]
-        seconds = model.speed.seconds(job.prompt_tokens, job.max_tokens)
+        seconds = _takes(job, model)
         mine = Work(_NEW, seconds, self._room(job.deadline, now), model.key, release=self.lag)
         finish = latest_finish([*others, mine], slots)
         before = latest_finish(others, slots)
@@ -116,7 +118,7 @@ class Promises:
         return self._book.unanswered(now - self.lag)
 
     def _last_opening(self, job: Job, model: ServedModel) -> int:
-        takes = math.ceil(model.speed.seconds(job.prompt_tokens, job.max_tokens))
+        takes = math.ceil(_takes(job, model))
         return job.deadline - takes - self.reserve - self.lag
 
     def _work(self, record: JobRecord, now: int) -> Work:
@@ -127,9 +129,14 @@ class Promises:
             return Work(record.hash, 0.0, math.inf, next(iter(self._served)))
         running = record.state is JobState.RUNNING
         written = (self._written(record.hash) or 0) if running else 0
-        seconds = model.speed.seconds(0 if written else job.prompt_tokens, max(1, job.max_tokens - written))
+        seconds = _takes(job, model, written)
         release = max(0, record.expires - now + self.lag) if record.state is JobState.ACCEPTED else 0
         return Work(record.hash, seconds, self._room(job.deadline, now), model.key, running, release)
 
     def _room(self, deadline: int, now: int) -> float:
         return deadline - now - self.reserve
+
+
+def _takes(job: Job, model: ServedModel, written: int = 0) -> float:
+    """Seconds to count on from the token `written` on: what a forecast may be wrong by grows with the job."""
+    return _CAUTION * model.speed.of_late(model.speed.left(job, written))

@@ -254,7 +254,12 @@ class NodeRunner:
             written,
             settings.body_seconds,
         )
-        self._server.start(asgi, head_seconds=settings.body_seconds, connections=settings.connections)
+        self._server.start(
+            asgi,
+            seconds=settings.body_seconds,
+            connections=settings.connections,
+            per_ip=settings.connections_per_ip,
+        )
 
     def _load_models(self) -> None:
         settings = self._settings

@@ -1,9 +1,11 @@
 """uvicorn in a thread, on a socket that is bound before anything else is promised."""
 
 import asyncio
+import ipaddress
 import logging
 import socket
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -40,17 +42,20 @@ class HttpServer:
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self, app: App, *, head_seconds: float, connections: int) -> None:
-        """Serve `app`. A connection whose request's head takes longer than `head_seconds` is closed; above
-        `connections` at once, more are told 503.
+    def start(self, app: App, *, seconds: float, connections: int, per_ip: int = 0) -> None:
+        """Serve `app`. A connection whose request's head takes longer than `seconds` to come, or whose answer
+        is not taken away in as long, is closed; above `connections` at once, more are told 503. Above
+        `per_ip` (if not 0) from one address that is not loopback, more are closed.
         """
+        limits = _Limits(seconds, connections, per_ip)
 
-        class Timed(_TimedHead):
-            seconds = head_seconds
+        class Limited(_LimitedHttp):
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(limits, *args, **kwargs)
 
         config = uvicorn.Config(
             app,
-            http=Timed,
+            http=Limited,
             ws="none",
             lifespan="off",
             loop="asyncio",
@@ -81,34 +86,81 @@ class HttpServer:
         self._socket.close()
 
 
-class _TimedHead(H11Protocol):
-    """uvicorn waits for a request's first bytes as long as the client likes; this does not."""
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    seconds: float
+    connections: int
+    per_ip: int
 
-    seconds = 20.0
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+class _LimitedHttp(H11Protocol):
+    """uvicorn waits for a request's first bytes as long as the client likes, and as long for the client to
+    read the answer; this does not.
+    """
+
+    def __init__(self, limits: _Limits, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._limits = limits
         self._head: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._sending_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self._too_many():
+            transport.abort()
+            return
         self._expect_head()
+        self._look_again()
 
     def data_received(self, data: bytes) -> None:
         # After a request was answered, the first byte of the next one starts the clock; until then
         # keep-alive's runs.
         if self._head is None and (self.cycle is None or self.cycle.response_complete):
             self._expect_head()
+        if not self.transport.get_write_buffer_size():
+            self._sending_since = None
         super().data_received(data)
         if self._head is not None and self.cycle is not None and not self.cycle.response_complete:
             self._disarm()
 
+    def resume_writing(self) -> None:
+        self._sending_since = None
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        if self._look is not None:
+            self._look.cancel()
         super().connection_lost(exc)
 
+    def _too_many(self) -> bool:
+        if not self._limits.per_ip or self.client is None or _is_loopback(self.client[0]):
+            return False
+        # `connections` holds this one too.
+        clients = [c.client for c in self.connections if isinstance(c, H11Protocol)]
+        return sum(c is not None and c[0] == self.client[0] for c in clients) > self._limits.per_ip
+
+    def _look_again(self) -> None:
+        self._look = self.loop.call_later(self._limits.seconds / 20, self._look_at_sending)
+
+    def _look_at_sending(self) -> None:
+        """Looked at until the very end: a closed transport still waits for its buffer to be read."""
+        if not self.transport.get_write_buffer_size():
+            self._sending_since = None
+        elif self._sending_since is None:
+            self._sending_since = self.loop.time()
+        elif self.loop.time() - self._sending_since > self._patience():
+            self.transport.abort()
+            return
+        self._look_again()
+
+    def _patience(self) -> float:
+        crowded = 2 * len(self.connections) > self._limits.connections
+        return self._limits.seconds / 10 if crowded else self._limits.seconds
+
     def _expect_head(self) -> None:
-        self._head = self.loop.call_later(self.seconds, self._give_up)
+        self._head = self.loop.call_later(self._limits.seconds, self._give_up)
 
     def _disarm(self) -> None:
         if self._head is not None:
@@ -119,3 +171,10 @@ class _TimedHead(H11Protocol):
         self._head = None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -115,6 +115,8 @@ class Serving:
         now = self._market.clock.now()
         for running in self._snapshot():
             if now > running.record.job.deadline:
+                if not running.stopped:
+                    self._learn_from_miss(running)
                 self._stop(running)
                 self._fail(
                     running.record,
@@ -149,7 +151,7 @@ class Serving:
                     extra={"job": record.name, "model": job.model_id, "version": job.version},
                 )
             return
-        needed = model.speed.alone(job.prompt_tokens, job.max_tokens)
+        needed = model.speed.left(job)
         if now + needed > job.deadline:
             self._fail(
                 record,
@@ -232,7 +234,7 @@ class Serving:
     def _follow(self, running: _Running) -> Output:
         speed, job = running.model.speed, running.record.job
         for _ in running.generation:
-            self._count(speed.write if running.written else speed.alone(job.prompt_tokens, 1))
+            self._count(speed.token(job, running.written))
             running.written += 1
         return running.generation.result()
 
@@ -242,9 +244,20 @@ class Serving:
 
     def _observe(self, running: _Running) -> None:
         took = time.monotonic() - running.started
-        running.model.speed.observe(self._work_done - running.work_before, took)
+        work = self._work_done - running.work_before
+        if self._market.clock.now() > running.record.job.deadline:
+            running.model.speed.missed(work, took)
+        else:
+            running.model.speed.observe(work, took)
         self._metrics.pace.labels(running.model.label).set(running.model.speed.pace)
         self._metrics.seconds.observe(took)
+
+    def _learn_from_miss(self, running: _Running) -> None:
+        work = self._work_done - running.work_before
+        if not running.written:  # its prompt was being read: no more than all of it was
+            work += running.model.speed.token(running.record.job, 0)
+        running.model.speed.missed(work, time.monotonic() - running.started)
+        self._metrics.pace.labels(running.model.label).set(running.model.speed.pace)
 
     def _finish(self, running: _Running, output: Output) -> None:
         record, job = running.record, running.record.job

@@ -64,8 +64,13 @@ class NodeSettings(BaseSettings):
     endpoint: str | None = None
     """Public base address, as the registry has it; `http://host:port` by default."""
     body_seconds: float = Field(20.0, gt=0)
-    """Longest that a request's head or body may take to arrive."""
+    """Longest that a request's head or body may take to arrive, and an answer to be taken away; a tenth of it
+    for the answer where more than half of `connections` are in use.
+    """
     connections: int = Field(512, ge=1)
+    connections_per_ip: int = Field(64, ge=0)
+    """At once from one address that is not loopback; 0 for any number, as behind a proxy on another machine.
+    """
 
     # What is sold.
     models: Annotated[tuple[ModelSpec, ...], NoDecode] = ()
@@ -99,6 +104,7 @@ class NodeSettings(BaseSettings):
     blocks are slow the time of confirmation is added.
     """
     pending_per_client: int = Field(4, ge=1)
+    """Acceptances that a client did not open, those that expired less than `acceptance_seconds` ago too."""
     pending: int = Field(64, ge=1)
     queue: int = Field(256, ge=1)
 

@@ -123,7 +123,8 @@ class Sweeps:
         block = self._market.connection.block(max(0, self._follower.cursor))
         if block is not None and self._follower.cursor >= 0:
             # Blocks up to the cursor are all read: what expired before it and was not opened never will be.
-            self._book.drop_unopened(block.timestamp)
+            # They are remembered a while, against clients that open nothing.
+            self._book.drop_unopened(block.timestamp - self._settings.acceptance_seconds)
         self._book.wipe(self._market.clock.now() - int(self._settings.keep_days * _DAY))
         self._book.check_all()
 

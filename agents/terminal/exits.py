@@ -16,6 +16,7 @@ from agents.chain.wallet import WalletError
 from agents.engine.errors import EngineError
 from agents.market.errors import BadAmount, BadReference, BadSetting, MarketError, NoAccount
 from agents.storage.errors import StorageError
+from agents.terminal.screen import fit_for_terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -96,7 +97,8 @@ def explained(command: F) -> F:
             if kwargs.get("as_json"):
                 found = {"error": str(error), "kind": type(error).__name__, "exit": int(code)}
                 click.echo(json.dumps(found))
-            click.echo(f"Error: {error}", err=True)
+            # Much of it comes from strangers: addresses, replies, files.
+            click.echo(fit_for_terminal(f"Error: {error}"), err=True)
         click.get_current_context().exit(int(code or 0))
 
     return run  # type: ignore[return-value]

@@ -11,7 +11,8 @@ _PLAIN_EVERY = 5.0
 
 
 class Screen:
-    """Progress for people. `quiet` says nothing but warnings."""
+    """Progress for people. `quiet` says nothing but warnings. Nothing that it is told can drive the
+    terminal."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -20,11 +21,11 @@ class Screen:
     def say(self, text: str) -> None:
         """One line about what was done."""
         if not self._quiet:
-            self._console.print(text, soft_wrap=True)
+            self._console.print(fit_for_terminal(text), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """One line that must not be missed."""
-        self._console.print(f"warning: {text}", style="yellow", soft_wrap=True)
+        self._console.print(fit_for_terminal(f"warning: {text}"), style="yellow", soft_wrap=True)
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[Callable[[str], None]]:
@@ -32,8 +33,8 @@ class Screen:
         if self._quiet:
             yield lambda _: None
         elif self._console.is_terminal:
-            with self._console.status(text) as status:
-                yield lambda new: status.update(new)
+            with self._console.status(fit_for_terminal(text)) as status:
+                yield lambda new: status.update(fit_for_terminal(new))
         else:
             last = text
             self.say(text)
@@ -54,7 +55,7 @@ class Screen:
         elif self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
             with Progress(*columns, console=self._console, transient=True) as bar:
-                task = bar.add_task(what, total=None, visible=False)
+                task = bar.add_task(fit_for_terminal(what), total=None, visible=False)
                 yield lambda here, size: bar.update(task, completed=here, total=size, visible=True)
         else:
             said = 0.0
@@ -69,5 +70,6 @@ class Screen:
 
 
 def fit_for_terminal(text: str) -> str:
-    """A model's text without the control characters that could drive a terminal; new lines and tabs stay."""
+    """A stranger's text (a model's, a node's, a file's) without the control characters that could drive a
+    terminal; new lines and tabs stay."""
     return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)

@@ -46,6 +46,11 @@ Publishing the same again says so and ends with 0; another model under a name yo
 @click.option(
     "--supply", default="1000000", show_default=True, help="Whole tokens minted, all to you; for ever."
 )
+@click.option(
+    "--verification",
+    type=click.Path(path_type=Path),
+    help="Thresholds: what `agent trainer calibrate` wrote.",
+)
 @click.option("--store-dir", type=click.Path(path_type=Path), help="Content store [CAPEK_STORE_DIR].")
 @threads
 @account_options
@@ -58,6 +63,7 @@ def publish(
     fee: str,
     symbol: str | None,
     supply: str,
+    verification: Path | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -68,7 +74,8 @@ def publish(
     """
     from agents.market.account import Account
     from agents.storage.local import LocalStore
-    from agents.trainer.publish import Wish, default_symbol
+    from agents.trainer.calibrate import load
+    from agents.trainer.publish import RULES, Wish, default_symbol
     from agents.trainer.publish import publish as put
 
     settings = TrainerSettings.load(**given)
@@ -80,6 +87,7 @@ def publish(
             fee=parse_amount(fee, account.market.unit[1], zero=True),
             symbol=symbol or default_symbol(name),
             supply=parse_amount(supply, _TOKEN_DECIMALS),
+            rules=RULES if verification is None else load(verification),
         )
         done = put(account, LocalStore(settings.store_path()), wish, Screen(quiet=as_json).say)
         fee_text = account.market.money(done.fee)
@@ -110,6 +118,73 @@ def publish(
     if done.transaction:
         click.echo(f"tx        {done.transaction}")
     click.echo(f"next      agent node run --model {done.label}")
+
+
+@trainer.command(
+    epilog="""\b
+Examples:
+  agent trainer calibrate model.gguf --out thresholds.json
+  agent trainer publish model.gguf --verification thresholds.json --name tiny --licence MIT --fee 0"""
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where to write the thresholds; else only shown."
+)
+@click.option(
+    "--answers",
+    type=click.IntRange(50, 100_000),
+    default=60,
+    show_default=True,
+    help="Honest answers of each kind.",
+)
+@click.option(
+    "--tokens", type=click.IntRange(8, 512), default=96, show_default=True, help="Most tokens of an answer."
+)
+@click.option(
+    "--false-rejects",
+    type=click.FloatRange(1e-7, 0.1),
+    default=1e-4,
+    show_default=True,
+    help="Honest answers refused, as a share.",
+)
+@threads
+@as_json
+@explained
+def calibrate(
+    file: Path,
+    out: Path | None,
+    answers: int,
+    tokens: int,
+    false_rejects: float,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Find the thresholds of a model's tolerant checks from honest answers on two kinds of machine.
+
+    Minutes for a small model, hours for a large one. The exact tier needs no calibration.
+    """
+    from agents.trainer.calibrate import Plan, run, to_json, write
+
+    plan = Plan(answers=answers, tokens=tokens, target=false_rejects)
+    found = run(file, plan, threads, Screen(quiet=as_json).say)
+    if out is not None:
+        write(out, found.verification())
+    if as_json:
+        click.echo(json.dumps(to_json(found)))
+        return
+    for name, thresholds in found.verification().tolerant:
+        click.echo(
+            f"{name:8} refuse above {thresholds.refuse_max / 1e6:.3f} logits or a mean of "
+            f"{thresholds.refuse_mean / 1e6:.4f}; dispute from {thresholds.slash_max / 1e6:.3f} or "
+            f"{thresholds.slash_mean / 1e6:.4f}"
+        )
+    proven = max(c.proven for c in (*found.greedy, *found.sampled))
+    click.echo(
+        f"fitted to refuse {false_rejects:g} of honest answers, by extrapolation; the {answers} answers of "
+        f"each kind alone prove less than {proven:.3g} with 95 % confidence"
+    )
+    if out is not None:
+        click.echo(f"next     agent trainer publish {file} --verification {out} …")
 
 
 @trainer.command(

@@ -45,7 +45,7 @@ _SYMBOL = re.compile(r"[A-Za-z0-9]{1,11}")
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What to publish. `fee` in base units per million tokens, `supply` in the model token's base units (18
-    decimals).
+    decimals). `rules` are its thresholds, best from `agent trainer calibrate`.
     """
 
     file: Path
@@ -54,6 +54,7 @@ class Wish:
     fee: int
     symbol: str
     supply: int
+    rules: Verification = RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def make_manifest(store: LocalStore, wish: Wish, threads: int | None, say: Calla
     path = store.path_of(cid)
     say(f"weights {cid}")
     say("trying the model out")
-    bit_class = try_out(path, str(cid), RULES, threads)
+    bit_class = try_out(path, str(cid), wish.rules, threads)
     try:
         manifest = Manifest(
             format="capek-manifest/1",
@@ -148,7 +149,7 @@ def make_manifest(store: LocalStore, wish: Wish, threads: int | None, say: Calla
             end_tokens=facts.end_tokens,
             context_length=facts.context_length,
             profile=CANONICAL,
-            verification=RULES,
+            verification=wish.rules,
             bit_classes=("0x" + bit_class.hex(),) if any(bit_class) else (),
         )
         data = manifest.to_bytes()

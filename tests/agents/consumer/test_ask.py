@@ -2,7 +2,9 @@
 
 import json
 import sqlite3
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +72,16 @@ def test_a_node_without_our_bit_class_is_checked_by_the_tolerant_rule(
 def test_the_cheaper_node_is_asked_and_among_equals_the_one_of_our_class(
     stage: Stage, node: Nodes, agent: Agent, our_class: bytes
 ) -> None:
-    other = node(bit_class=b"\x01" * 32)
+    other = node(bit_class=bytes(32))
     ours = node()
     assert agent("ask", "Hello", "--json").json["node"] == ours.wallet.address
     cheap = node(output_price=OUTPUT_PRICE // 2)
     assert agent("ask", "Hello", "--json").json["node"] == cheap.wallet.address
     ran = agent("ask", "Hello", "--node", other.wallet.address, "--json")
     assert ran.json["node"] == other.wallet.address
+    ran = agent("ask", "Hello", "--node", other.wallet.address, "--exact")
+    assert ran.code == 3
+    assert "--exact" in ran.err
 
 
 def test_what_is_not_approved_is_paid_when_its_window_has_closed(
@@ -132,6 +137,9 @@ def test_verify_repeats_the_check_from_the_journal_and_from_a_file(
     assert agent("jobs", job, "--export", str(file)).code == 2, "nothing is overwritten"
     monkeypatch.setenv("CAPEK_RPC_URL", "http://127.0.0.1:9")
     assert "Accepted" in agent("verify", "--file", str(file)).out, "no chain is needed"
+    drawn = agent("verify", "--file", str(file), "--explain").out
+    assert "Accepted" in drawn
+    assert "tokens 0 to" in drawn
     found = json.loads(file.read_text())
     found["output"][0] ^= 1
     file.write_text(json.dumps(found))
@@ -140,3 +148,30 @@ def test_verify_repeats_the_check_from_the_journal_and_from_a_file(
     assert "not the one the node committed to" in ran.err
     file.write_text("[]")
     assert agent("verify", "--file", str(file)).code == 2
+
+
+def test_a_file_does_not_choose_who_is_called(
+    stage: Stage, node: Nodes, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node()
+    job, file = agent("ask", "Hello", "--json").json["job"], tmp_path / "job.json"
+    agent("jobs", job, "--export", str(file))
+    called: list[str] = []
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            called.append(self.path)
+            self.send_error(404)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = json.loads(file.read_text())
+        found["peer"] = f"http://127.0.0.1:{server.server_port}/internal?do="
+        found["model"] = "T/\x1b]0;owned\x07name@0"
+        file.write_text(json.dumps(found))
+        monkeypatch.setenv("CAPEK_STORE_DIR", str(tmp_path / "empty"))
+        ran = agent("verify", "--file", str(file))
+        server.shutdown()
+    assert ran.code == 7, ran.err
+    assert not called
+    assert "\x1b" not in ran.err

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,13 +13,16 @@ from fastapi import Response
 from agents.chain.devchain import dev_wallet
 from agents.consumer.candidates import Survey, Wanted, nobody, survey
 from agents.consumer.errors import NoNode
+from agents.market.reads import Market, Registered
 from agents.protocol.wire import Offer
 
 Nodes = Callable[..., NodeDouble]
+Agent = Callable[..., Any]
 
 
 def look(stage: Stage, **changes: Any) -> Survey:
-    wanted = Wanted(stage.model_id, 0, FEE, 20, 10, bytes(32))
+    known = frozenset(bytes.fromhex(text[2:]) for text in stage.manifest.bit_classes)
+    wanted = Wanted(stage.model_id, 0, FEE, 20, 10, bytes(32), known_classes=known)
     return survey(stage.market, replace(wanted, **changes), timeout=1.0, seed=1)
 
 
@@ -34,6 +38,10 @@ def look(stage: Stage, **changes: Any) -> Survey:
         (lambda o: with_model(o, input_price=str(FEE - 1)), "below the model's own fee"),
         (lambda o: with_model(o, output_price=str(1 << 64)), "does not fit a job"),
         (lambda o: with_model(o, context_length=29), "takes 29 tokens"),
+        (
+            lambda o: with_model(o, bit_class="0x" + "01" * 32),
+            "neither this machine's nor one that the model",
+        ),
     ],
 )
 def test_an_offer_that_does_not_fit(
@@ -86,6 +94,80 @@ def test_price_stake_and_node_are_respected(stage: Stage, node: Nodes, our_class
     left = look(stage)
     assert [c.provider.address for c in left.candidates] == [dear.wallet.address]
     assert "below the penalty" in left.fell_out[0].why
+
+
+BROKEN = [b"http://[", b"http://a]b", b"http://\xff\xfe\xfd", b"http://h:99999", b"http://x/\x1b[2J"]
+
+
+def register(stage: Stage, double: NodeDouble, endpoint: bytes) -> None:
+    """Puts raw bytes where the ABI has text, as any contract call can."""
+    nodes, own = stage.market.nodes, double.wallet
+    place = b"_" * len(endpoint)
+    data = nodes.data("setEndpoint", own.address, double.key, place.decode()).replace(place, endpoint)
+    raw: Any = SimpleNamespace(address=nodes.address, data=lambda *_: data)
+    stage.send(own, raw, "setEndpoint")
+
+
+def test_a_broken_address_costs_nobody_but_its_node(stage: Stage, node: Nodes, agent: Agent) -> None:
+    good = node()
+    bad = [node(jobs=1) for _ in BROKEN]
+    for double, endpoint in zip(bad, BROKEN, strict=True):
+        register(stage, double, endpoint)
+    found = look(stage)
+    assert [c.provider.address for c in found.candidates] == [good.wallet.address]
+    assert {fell.address for fell in found.fell_out} == {double.wallet.address for double in bad}
+    assert all(fell.why for fell in found.fell_out)
+    ran = agent("ask", "Hello", "--json")
+    assert (ran.code, ran.json["node"]) == (0, good.wallet.address), ran.err
+    good.stop()
+    ran = agent("ask", "Hello")
+    assert ran.code == 3
+    assert "\x1b" not in ran.err
+    assert all(double.wallet.address in ran.err for double in bad)
+
+
+def test_what_no_library_foresees_costs_nobody_but_its_node(
+    stage: Stage, node: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, unreadable, unusable = node(), node(), node()
+    read = Market.node
+
+    def node_of(market: Market, address: str) -> Registered:
+        if address == unreadable.wallet.address:
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+        return read(market, address)
+
+    def refused(url: str, chain_id: int, *, allow_private: bool = False) -> str | None:
+        if url == unusable.url:
+            raise ValueError("Invalid IPv6 URL")
+        return None
+
+    monkeypatch.setattr(Market, "node", node_of)
+    monkeypatch.setattr("agents.consumer.candidates.refusal", refused)
+    found = look(stage)
+    assert [c.provider.address for c in found.candidates] == [good.wallet.address]
+    why = {fell.address: fell.why for fell in found.fell_out}
+    assert "UnicodeDecodeError" in why[unreadable.wallet.address]
+    assert "ValueError" in why[unusable.wallet.address]
+
+
+def test_a_node_can_not_buy_itself_the_weaker_check(stage: Stage, node: Nodes, our_class: bytes) -> None:
+    ours = node(input_price=100 * MILLION, output_price=100 * MILLION)
+    tolerant = node(bit_class=bytes(32), input_price=80 * MILLION, output_price=80 * MILLION)
+
+    def order(**changes: Any) -> list[str]:
+        return [c.provider.address for c in look(stage, bit_class=our_class, **changes).candidates]
+
+    assert order() == [ours.wallet.address, tolerant.wallet.address], "a fifth cheaper is not enough"
+    tolerant.input_price = tolerant.output_price = 79 * MILLION
+    assert order() == [tolerant.wallet.address, ours.wallet.address]
+    assert order(exact=True) == [ours.wallet.address]
+
+
+def test_the_limit_covers_the_fee_of_a_demand(stage: Stage, node: Nodes) -> None:
+    node(input_price=100 * MILLION, output_price=100 * MILLION)
+    assert len(look(stage, most=4000, demand_fee=1000).candidates) == 1
+    assert "--no-demand" in str(nobody(look(stage, most=3999, demand_fee=1000)))
 
 
 def test_nobody_serves_the_model(stage: Stage) -> None:

@@ -10,6 +10,8 @@ from fastapi import Response
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 
 from agents.chain.devchain import dev_wallet
+from agents.consumer.book import Record
+from agents.consumer.settle import Settler, Standing
 from agents.market.reads import Status
 
 Nodes = Callable[..., NodeDouble]
@@ -211,3 +213,44 @@ def test_a_node_that_signs_with_another_key_gets_nothing(stage: Stage, node: Nod
     assert double.wallet.address in ran.err
     assert balance(stage) == before
     assert "job" not in double.asked
+
+
+def test_a_withheld_answer_is_demanded_only_with_leave(stage: Stage, node: Nodes, agent: Agent) -> None:
+    double = node()
+    double.ways = replace(double.ways, hand_out=False)
+    ran = agent("ask", "Hello", "--no-demand")
+    assert ran.code == 9, ran.err
+    assert "--settle --demand" in ran.err
+    (name,) = double._jobs
+    status = lambda: stage.market.job_status(bytes.fromhex(name[2:]))[0]  # noqa: E731
+    before = balance(stage)
+    for again in (("jobs", "--settle"), ("ask", "Hello", "--node", dev_wallet(7).address)):
+        assert "--no-demand forbids" in agent(*again).err
+    assert (status(), balance(stage)) == (Status.COMPLETED, before)
+    assert agent("jobs", "--demand").code == 2
+    assert agent("jobs", name, "--settle", "--demand").code == 0
+    (job,) = agent("jobs", "--json").json["jobs"]
+    cost = stage.market.delivery_cost(job["outputTokens"])
+    assert (status(), balance(stage)) == (Status.DEMANDED, before - cost)
+
+
+def test_one_jobs_trouble_does_not_keep_the_others_money(
+    stage: Stage, node: Nodes, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node()
+    first, second = (agent("ask", "Hello", "--no-approve", "--json").json["job"] for _ in range(2))
+    stage.pass_time(TERMS.challenge_window + 1)
+    step = Settler.step
+
+    def broken(settler: Settler, record: Record) -> Standing:
+        if record.name == first:
+            raise ValueError("Invalid \x1b[2J URL")
+        return step(settler, record)
+
+    monkeypatch.setattr(Settler, "step", broken)
+    ran = agent("jobs", "--settle")
+    assert ran.code == 9
+    assert f"{first[:14]}…: unexpected ValueError: Invalid" in ran.err
+    assert "\x1b" not in ran.err
+    found = {job["job"]: job["status"] for job in agent("jobs", "--all", "--json").json["jobs"]}
+    assert found == {first: "completed", second: "paid"}

@@ -94,6 +94,39 @@ def test_too_little_in_the_vault_is_said_before_anybody_gets_the_prompt(
     assert agent("ask", "Hello", "--deposit").code == 0
 
 
+def test_the_fee_of_a_demand_is_kept_ready(stage: Stage, node: Nodes, agent: Agent) -> None:
+    double = node()
+    assert agent("withdraw", "all").code == 0
+    assert agent("deposit", "0.1").code == 0
+    ran = agent("ask", "Hello")
+    assert ran.code == 4
+    assert "kept ready to demand a withheld answer" in ran.err
+    assert "job" not in double.asked
+    assert agent("ask", "Hello", "--no-demand").code == 0
+    assert agent("deposit", "5").code == 0
+    ran = agent("ask", "Hello", "--max-price", "0.1")
+    assert ran.code == 3
+    assert "above your limit of 0.1 DevUSD" in ran.err
+    assert agent("ask", "Hello", "--max-price", "0.1", "--no-demand").code == 0
+
+
+def test_a_question_that_was_interrupted_does_not_deposit_twice(
+    stage: Stage, node: Nodes, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node()
+    market = stage.market
+    assert agent("withdraw", "all").code == 0
+    before = market.tokens(CLIENT_ADDRESS)
+    with monkeypatch.context() as broken:
+        broken.setattr("agents.market.account.Account.wait", _die)
+        with pytest.raises(_Killed):
+            agent("ask", "Hello", "--deposit")
+    ran = agent("ask", "Hello", "--deposit", "--json")
+    assert ran.code == 0, ran.err
+    needed = int(ran.json["price"]["ceiling"]) + market.delivery_cost(8)
+    assert before - market.tokens(CLIENT_ADDRESS) == needed
+
+
 def test_without_gas_nothing_is_opened_and_nothing_is_lost(stage: Stage, node: Nodes, agent: Agent) -> None:
     node()
     before = stage.market.balance(CLIENT_ADDRESS)

@@ -121,7 +121,7 @@ def start(
         version = look_up(market, spec.model_id, spec.version)
         engine, bit_class, speed = loaded
         prices = settings.input_price, settings.output_price
-        fresh = Speed(speed.read, speed.write)
+        fresh = Speed(speed.costs)
         return ServedModel(version, stage.manifest, engine, 2, *prices, bit_class, fresh)
 
     stage.staked_node(dev_wallet(OPERATOR))

@@ -238,6 +238,8 @@ def test_a_missed_deadline_is_recorded_with_its_cost(stage: Stage, start: Start)
     record = node.book.find(running.hash)
     assert record is not None
     assert "deadline passed" in (record.reason or "")
+    (model,) = node.models.values()
+    until(lambda: model.speed.pace < 1)  # less is promised from now on
     stage.send(client.wallet, stage.market.escrow, "expire", as_tuple(running.job))
 
     def lost() -> bool:

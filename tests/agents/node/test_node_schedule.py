@@ -1,12 +1,15 @@
 """The bound on when jobs are done, against a simulated machine and clients that do as they like."""
 
 import math
+from types import SimpleNamespace
+from typing import cast
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents.node.schedule import Work, latest_finish
-from agents.node.speed import Speed
+from agents.node.speed import Costs, Speed
+from agents.protocol.messages import Job
 
 SLOTS = st.fixed_dictionaries({"a": st.integers(1, 3), "b": st.integers(1, 3)})
 JOBS = st.lists(
@@ -83,13 +86,44 @@ def test_what_runs_waits_for_nobody() -> None:
 
 
 def test_speed_follows_what_jobs_take_and_is_never_better_than_alone() -> None:
-    speed = Speed(read=0.01, write=0.1)
-    assert math.isclose(speed.seconds(10, 10), 1.1)
+    speed = Speed(Costs(read=0.01, write=0.1))
+    assert math.isclose(speed.of_late(speed.alone(10, 10)), 1.1)
     for _ in range(50):
         speed.observe(1.0, 2.0)
-    assert 2.1 < speed.seconds(10, 10) < 2.3
+    assert 2.1 < speed.of_late(1.1) < 2.3
     for _ in range(100):
         speed.observe(2.0, 1.0)
-    assert math.isclose(speed.seconds(10, 10), 1.1)
+    assert speed.of_late(1.1) == 1.1
     speed.observe(1.0, 0.0)
-    assert math.isclose(speed.seconds(10, 10), 1.1)
+    assert speed.of_late(1.1) == 1.1
+
+
+def test_a_miss_slows_the_pace_whatever_was_measured() -> None:
+    speed = Speed(Costs(read=0.01, write=0.1))
+    speed.observe(8.0, 1.0)
+    speed.missed(1.0, 0.0)
+    assert speed.pace == 0.9
+    speed.missed(1.0, 10.0)
+    assert math.isclose(speed.pace, 0.5)
+    for _ in range(100):
+        speed.missed(0.0, 10.0)
+    assert speed.pace > 0  # or it would never take a job to learn from again
+
+
+@given(st.integers(1, 4000), st.integers(1, 4000), st.booleans())
+def test_a_jobs_tokens_take_what_the_job_takes(prompt: int, output: int, sampled: bool) -> None:
+    speed = Speed(Costs(0.01, 0.02, 1e-5, 2e-5, 0.02))
+    job = _job(prompt, output, sampled)
+    whole = speed.alone(prompt, output, sampled)
+    done = 0.0
+    for written in range(min(output, 50)):
+        assert speed.left(job, written) >= speed.token(job, written) * (1 - 1e-6)
+        assert math.isclose(done + speed.left(job, written), whole)
+        done += speed.token(job, written)
+    assert speed.left(job, output + 5) > 0
+
+
+def _job(prompt: int, output: int, sampled: bool) -> Job:
+    return cast(
+        Job, SimpleNamespace(prompt_tokens=prompt, max_tokens=output, temperature=10**6 if sampled else 0)
+    )

@@ -186,6 +186,7 @@ def opened(open_market: Market, job: Job, open_call: Callable[[Job], bytes]) -> 
     open_market.vault.payAndCall(
         open_market.escrow, job.ceiling, open_call(job), sender=open_market.people.client
     )
+    return job
 
 
 @pytest.fixture
