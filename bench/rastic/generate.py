@@ -1,6 +1,6 @@
 """Answers of honest nodes and of impostors, by continuous batching as a node runs it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,14 @@ CONTEXT, SEQUENCES = 1024, 8
 
 
 def generate(
-    path: Path, machine: Machine, name: str, mode: str, prompts: Sequence[Prompt], max_tokens: int
+    path: Path,
+    machine: Machine,
+    name: str,
+    mode: str,
+    prompts: Sequence[Prompt],
+    max_tokens: Callable[[int], int],
 ) -> None:
-    """Write the answers of one node to all prompts that have none yet."""
+    """Write the answers of one node to all prompts that have none yet; `max_tokens` of a prompt's number."""
     file = store.answers_file(name, mode)
     done = store.load_answers(file)
     todo = [prompt for prompt in prompts if prompt.id not in done]
@@ -37,7 +42,7 @@ def generate(
     jobs = []
     for prompt in todo:
         text = np.array(prompt.tokens(tokenizer), dtype=np.int32)
-        job = Writing(text, max_tokens, sampling(mode, prompt.id), tokenizer.end_tokens)
+        job = Writing(text, max_tokens(prompt.id), sampling(mode, prompt.id), tokenizer.end_tokens)
         scheduler.submit(job)
         jobs.append((prompt.id, job))
     for number, (id_, job) in enumerate(jobs, 1):

@@ -63,11 +63,13 @@ def quantized(name: str, source: Path = WEIGHTS, folder: Path = CACHE / "bench")
     return path
 
 
-def lora(folder: Path = CACHE / "bench", *, layers: int = 30, width: int = 576, strength: float = 0.02) -> Path:
+def lora(
+    folder: Path = CACHE / "bench", *, layers: int = 30, width: int = 576, strength: float = 0.02
+) -> Path:
     """A LoRA of rank 4 on every layer's output projection, its values drawn at random.
 
-    `strength` is the standard deviation of an entry of B·A relative to nothing but itself: .02 leaves the text
-    whole and changes its words.
+    `strength` is the standard deviation of an entry of B·A relative to nothing but itself: .02 leaves the
+    text whole and changes its words.
     """
     path = folder / f"lora-{strength:g}.gguf"
     if path.exists():

@@ -15,8 +15,9 @@ F16, Q8_0 = lib.GGML_TYPE_F16, lib.GGML_TYPE_Q8_0
 class Machine:
     """Defaults are the canonical profile.
 
-    cache: ggml type of the K and V caches. flash: flash attention. tiled: llama.cpp's tiled matrix products, which
-    sum in another order (one setting a process: libggml reads it once). adapter: a LoRA in GGUF, `scale` its strength.
+    cache: ggml type of the K and V caches. flash: flash attention. tiled: llama.cpp's tiled matrix products,
+    which sum in another order (one setting a process: libggml reads it at its first product).
+    adapter: a LoRA in GGUF, `scale` its strength.
     """
 
     cache: int = Q8_0
@@ -33,7 +34,8 @@ class Machine:
         Raises:
             EngineError: llama.cpp can't make it.
         """
-        os.environ["GGML_CPU_TILED_MM"] = "1" if self.tiled else "0"
+        if self.tiled:
+            os.environ["GGML_CPU_TILED_MM"] = "1"
         return _Context(self, model, sequences, length)
 
 

@@ -1,7 +1,8 @@
-"""Margins of every claim, in the exact tier (the node's own bit class) and in the tolerant one (another machine).
+"""Margins of every claim, in the exact tier (the node's own bit class) and in the tolerant one (another
+machine).
 
-One reading of an honest answer gives the margins of many claims, since a claim that lies about the sampling, or
-changes the last token, does not change the logits. What comes after a changed token is read again.
+One reading of an honest answer gives the margins of many claims, since a claim that lies about the sampling,
+or changes the last token, does not change the logits. What comes after a changed token is read again.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,15 @@ from bench.rastic.store import Answer
 LENGTHS = (8, 16, 64, 256)
 TIERS = {"exact": (CANON, 0), "tolerant": (OTHER, TOLERANCE)}
 AFTER = 16
-"""How many tokens are read after a change that makes all that follows wrong: more can only add to the margins."""
+"""How many tokens are read after a change that makes all that follows wrong: more can only add to the
+margins."""
+
+REREAD = 40
+"""Jobs below this number are read again after a change. The others of the kind say little new: a wrong token
+drawn at random is off by ten logits and more."""
+
+EXACT_MOST = 64
+"""Tokens of an impostor's answer that are read in the exact tier: it is caught long before."""
 
 Margins = NDArray[np.float64]
 
@@ -49,7 +58,9 @@ class Judge:
         self._length = position
         return self._more(tokens, 0)
 
-    def margins(self, logits: NDArray[np.float32], tokens: Sequence[int], how: Sampling, first: int) -> Margins:
+    def margins(
+        self, logits: NDArray[np.float32], tokens: Sequence[int], how: Sampling, first: int
+    ) -> Margins:
         """Of tokens at absolute positions from `first` on."""
         return margins(logits, tokens, how, first, self.tolerance)
 
@@ -84,6 +95,8 @@ def _each(path: Path, tier: str, name: str, mode: str, prompts: Sequence[Prompt]
     judge = Judge(path, *TIERS[tier])
     for number, prompt in enumerate(todo, 1):
         answer = answers[prompt.id]
+        if tier == "exact" and not variants:
+            answer = Answer(answer.job, answer.tokens[:EXACT_MOST], answer.finish)
         text = prompt.tokens(judge.tokenizer)
         how = sampling(mode, prompt.id)
         logits = judge.read(text, answer.tokens)
@@ -146,11 +159,12 @@ class _Variants:
             entry["other_node"] = self._lie(Sampling(seed, node(job + 1_000_000), temperature, top_p), 16)
             entry["temperature"] = self._lie(Sampling(seed, address, MICRO, top_p))
             entry["top_p"] = self._lie(Sampling(seed, address, temperature, 850_000))
-        # From here on the judge's text changes: the longest first, so that each is a prefix of the one before.
-        entry["changed_middle"] = {n: self._changed(n // 2) for n in reversed(self.lengths)}
-        entry["changed_first"] = self._changed(0)
-        entry["copied"] = self._copied(other)
-        entry["other_prompt"] = self._other_prompt(shortened)
+        # From here on the judge's text changes: the longest first, each a prefix of the one before.
+        if job < REREAD:
+            entry["changed_middle"] = {n: self._changed(n // 2) for n in reversed(self.lengths)}
+            entry["changed_first"] = self._changed(0)
+            entry["copied"] = self._copied(other)
+            entry["other_prompt"] = self._other_prompt(shortened)
         return entry
 
     def _one(self, row: int, token: int) -> float:

@@ -1,4 +1,5 @@
-"""Answers and margins on disk, one line each, written as they come: a run can be killed and goes on where it was."""
+"""Answers and margins on disk, one line each, written as they come: a run can be killed and goes on where it
+was."""
 
 import base64
 import json
