@@ -24,10 +24,12 @@ contract JobWordTest is Test {
     }
 
     /// @dev One bit of the committed part that differs is another completion.
-    function testFuzz_everyBitCommits(bytes32 hash, uint8 bit) public pure {
+    function test_everyBitCommits() public pure {
+        bytes32 hash = keccak256("completion");
         JobWord word = JobWords.committed(Status.Completed, 1, hash);
-        bit = uint8(bound(bit, 48, 255));
-        assertFalse(word.commits(hash ^ bytes32(uint256(1) << bit)));
+        for (uint256 bit = 48; bit < 256; ++bit) {
+            assertFalse(word.commits(hash ^ bytes32(uint256(1) << bit)));
+        }
     }
 
     function testFuzz_movedKeepsTheCommitment(bytes32 hash, uint8 from, uint8 to, uint40 first, uint40 second)
