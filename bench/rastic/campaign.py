@@ -82,7 +82,7 @@ def _against(mode: str, part: "list[prompts.Prompt]", names: Sequence[str]) -> N
 
 
 def _apart(function: Callable[..., None], *args: object) -> None:
-    """In a process of its own, since a machine's products can't be changed within one."""
+    """In a process of its own, which gives its memory back."""
     process = multiprocessing.get_context("spawn").Process(target=function, args=args, daemon=True)
     process.start()
     process.join()

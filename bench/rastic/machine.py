@@ -15,14 +15,12 @@ F16, Q8_0 = lib.GGML_TYPE_F16, lib.GGML_TYPE_Q8_0
 class Machine:
     """Defaults are the canonical profile.
 
-    cache: ggml type of the K and V caches. flash: flash attention. tiled: llama.cpp's tiled matrix products,
-    which sum in another order (one setting a process: libggml reads it at its first product).
-    adapter: a LoRA in GGUF, `scale` its strength.
+    cache: ggml type of the K and V caches. flash: flash attention. adapter: a LoRA in GGUF, `scale` its
+    strength.
     """
 
     cache: int = Q8_0
     flash: bool = True
-    tiled: bool = False
     threads: int = 1
     batch: int = 128
     adapter: Path | None = None
@@ -34,14 +32,12 @@ class Machine:
         Raises:
             EngineError: llama.cpp can't make it.
         """
-        if self.tiled:
-            os.environ["GGML_CPU_TILED_MM"] = "1"
         return _Context(self, model, sequences, length)
 
 
 CANON = Machine()
-OTHER = Machine(cache=F16, flash=False, tiled=True)
-"""Stands for a machine of another bit class: other attention kernels, cache type and order of summation."""
+OTHER = Machine(cache=F16, flash=False)
+"""Stands for a machine of another bit class: other attention kernels, another cache type."""
 
 
 class _Context(Context):

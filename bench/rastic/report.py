@@ -191,7 +191,10 @@ def _counts(rows: Rows, tier: str, name: str, lengths: tuple[int, ...]) -> tuple
 def _share(refused: int, judged: int) -> str:
     if not judged:
         return "–"
-    return f"all {judged}" if refused == judged else f"{100 * refused / judged:.0f} % of {judged}"
+    if refused == judged:
+        return f"all {judged}"
+    share = 100 * refused / judged
+    return f"{share:.1f} % of {judged}" if share > 99 else f"{share:.0f} % of {judged}"
 
 
 def _auc(rows: Rows, name: str) -> str:
