@@ -84,7 +84,11 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         uint256 longest = uint256(c.maxJobTime) + 2 * c.challengeWindow + c.deliveryWindow + c.disputeLimit;
         if (c.nodes.thawPeriod() <= longest) revert BadConfig("thawPeriod");
         // The escrow must not end a dispute that the court can still be at.
-        if (address(c.court) != address(0) && c.disputeLimit <= c.court.longest()) revert BadConfig("disputeLimit");
+        if (address(c.court) != address(0)) {
+            if (c.disputeLimit <= c.court.longest()) revert BadConfig("disputeLimit");
+            // Being right must pay for all rounds; the share is at most half, so the penalty is more than twice what they cost.
+            if (Pricing.share(c.penalty, c.winnerShare) <= c.court.highestCost()) revert BadConfig("penalty");
+        }
         _registry = c.nodes;
         _models = c.models;
         _governor = address(c.governor);

@@ -32,4 +32,8 @@ interface ICourt is IVaultReceiver {
 
     /// @notice The longest that a dispute can take from its opening to its ruling, all rounds, in seconds.
     function longest() external view returns (uint40);
+
+    /// @notice The most that all rounds of a dispute can cost, in token base units. What an upheld dispute wins must be more, or it would not
+    /// be worth its while to be right.
+    function highestCost() external view returns (uint256);
 }
