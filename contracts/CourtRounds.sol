@@ -37,6 +37,12 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
     uint8 internal constant EXCUSED = 2;
     uint8 internal constant CLOSED = 4;
 
+    /// @inheritdoc ICourt
+    uint256 public immutable highestCost;
+    /// @inheritdoc ICourt
+    /// @dev A draw's window more than the rounds take, for the one transaction that announces the ruling.
+    uint40 public immutable longest;
+
     IRandomness private immutable _randomness;
     uint72 internal immutable _silentFine;
     uint64 private immutable _seatFee;
@@ -82,8 +88,10 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         _commitWindow = c.commitWindow;
         _revealWindow = c.revealWindow;
         _appealWindow = c.appealWindow;
+        longest = 3 * c.drawWindow + 2 * (c.commitWindow + c.revealWindow) + c.appealWindow;
         // Silence must cost more than the fee that a vote in the minority misses.
         uint256 fee = c.seatFee + MAX_TOKENS * c.seatFeePerToken;
+        highestCost = (uint256(c.firstSeats) + c.appealSeats) * fee + c.nodeFee;
         if (c.silentFine <= fee || c.silentFine > c.seatStake) revert BadConfig("silentFine");
         // The smallest majority that can be overturned must make its appeal worth half as much again as it cost.
         uint256 reward = Pricing.share((uint256(c.firstSeats) / 2 + 1) * c.seatStake, c.appealShare);
@@ -246,18 +254,8 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         return _appealSeats * feeFor(tokens);
     }
 
-    /// @inheritdoc ICourt
-    function highestCost() external view returns (uint256) {
-        return bondFor(MAX_TOKENS) + appealCost(MAX_TOKENS);
-    }
-
-    /// @inheritdoc ICourt
-    /// @dev A draw's window more than the rounds take, for the one transaction that announces the ruling.
-    function longest() public view returns (uint40) {
-        return 3 * _drawWindow + 2 * (_commitWindow + _revealWindow) + _appealWindow;
-    }
-
-    function _request(bytes32 id, Dispute storage d, uint256 n, Round memory r) internal {
+    function _request(bytes32 id, Dispute storage d, Round memory r) internal {
+        uint256 n = d.rounds[0].progress == Progress.None ? 0 : 1;
         r.time = block.timestamp.toUint40();
         r.lot = _randomness.request();
         r.progress = Progress.Requested;
@@ -349,7 +347,7 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
     }
 
     function _longestDuty() internal view override returns (uint256) {
-        return longest();
+        return longest;
     }
 
     function _checkWindow(uint40 window, string memory field) private pure {

@@ -140,11 +140,9 @@ abstract contract CourtSeats is ICourtSeats {
     /// @dev The two or four pools of such a seat, made when they are new.
     function _poolsFor(uint64 modelId, bytes32 bitClass) private returns (uint32[] memory pools) {
         pools = new uint32[](bitClass == 0 ? 2 : 4);
-        pools[0] = NETWORK;
-        pools[1] = _poolFor(modelId, 0);
-        if (bitClass == 0) return pools;
-        pools[2] = _poolFor(0, bitClass);
-        pools[3] = _poolFor(modelId, bitClass);
+        for (uint256 i = 0; i < pools.length; ++i) {
+            pools[i] = _poolFor(i & 1 == 0 ? 0 : modelId, i < 2 ? bytes32(0) : bitClass);
+        }
     }
 
     function _poolFor(uint64 modelId, bytes32 bitClass) private returns (uint32 pool) {

@@ -19,7 +19,6 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
 
     /// @dev What became of a round's seats.
     struct Tally {
-        bool drawn;
         uint256 paid;
         uint256 silent;
         uint256 taken;
@@ -88,7 +87,7 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         emit DisputeOpened(
             id, opener, c.modelId, exact, r.flags & EXCUSED != 0, r.flags & APPEALABLE != 0, data
         );
-        _request(id, d, 0, r);
+        _request(id, d, r);
     }
 
     function _appeal(address payer, uint256 amount, address opener, Case calldata c) private {
@@ -109,7 +108,7 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         r.flags = EXCUSED;
         d.funder = payer;
         emit AppealFunded(id, payer, amount);
-        _request(id, d, 1, r);
+        _request(id, d, r);
     }
 
     /// @dev Which seats judge. A class too small to serve the appeal gives way to the tolerant rule; a model with too few seats to all seats.
@@ -145,20 +144,19 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         }
 
         // All that is held for this dispute; what is not paid is burned.
-        uint256 rest = bondFor(tokens) + t[0].taken + t[1].taken - t[0].paid - t[1].paid;
+        uint256 rest = bondFor(tokens) + t[0].taken + t[1].taken;
+        if (d.rounds[1].progress != Progress.None) rest += appealCost(tokens);
+        rest -= t[0].paid + t[1].paid;
         if (ruling == Ruling.Dismissed) rest -= _pay(c.node, _nodeFee);
-        else if (t[0].drawn) rest -= _pay(c.challenger, t[0].silent * fee + _nodeFee);
+        else if (d.rounds[0].progress > Progress.Requested) rest -= _pay(c.challenger, t[0].silent * fee + _nodeFee);
         uint256 toFunder = 0;
-        if (d.rounds[1].progress != Progress.None) {
-            uint256 deposit = appealCost(tokens);
-            rest += deposit;
-            if (changed) {
-                uint256 reward = Pricing.share(t[0].taken, _appealShare);
-                // Where nobody was overturned there is a cost to make good, and nothing to win.
-                if (before == Ruling.Undecided) reward = Math.min(reward, t[1].paid);
-                toFunder = deposit - t[1].paid + reward;
-                rest -= _pay(d.funder, toFunder);
-            }
+        // Only an appeal changes a ruling.
+        if (changed) {
+            uint256 reward = Pricing.share(t[0].taken, _appealShare);
+            // Where nobody was overturned there is a cost to make good, and nothing to win.
+            if (before == Ruling.Undecided) reward = Math.min(reward, t[1].paid);
+            toFunder = appealCost(tokens) - t[1].paid + reward;
+            rest -= _pay(d.funder, toFunder);
         }
         _pay(BURNED, rest);
         emit DisputeSettled(id, t[0].paid + t[1].paid, t[0].taken + t[1].taken, toFunder, rest);
@@ -170,7 +168,6 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         private
         returns (Tally memory t)
     {
-        t.drawn = true;
         uint256 size = _size(n);
         bytes32[] memory witnesses = new bytes32[](size);
         uint256 voted = r.upheld | r.dismissed;
@@ -179,9 +176,8 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
             delete d.ballots[n * BALLOTS + i];
         }
         uint256 right = Witness.agreement(witnesses, voted);
-        if (ruling == Ruling.Upheld) right &= r.upheld;
-        else if (ruling == Ruling.Dismissed) right &= r.dismissed;
-        uint256 forfeit = overturned == Ruling.Upheld ? r.upheld : overturned == Ruling.Dismissed ? r.dismissed : 0;
+        if (ruling != Ruling.Undecided) right &= _votesFor(r, ruling);
+        uint256 forfeit = _votesFor(r, overturned);
         uint256 excused = voted | (r.flags & EXCUSED != 0 ? r.revealed : 0);
         for (uint256 i = 0; i < size; ++i) {
             uint32 seat = d.panels[n][i];
@@ -196,6 +192,10 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
     function _pay(address to, uint256 amount) private returns (uint256) {
         if (amount != 0) vault.pay(to, amount);
         return amount;
+    }
+
+    function _votesFor(Round memory r, Ruling ruling) private pure returns (uint256) {
+        return ruling == Ruling.Upheld ? r.upheld : ruling == Ruling.Dismissed ? r.dismissed : 0;
     }
 
     /// @dev The layout is abi.encode's own, so that whoever reads the log can decode it.

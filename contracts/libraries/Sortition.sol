@@ -17,6 +17,9 @@ library Sortition {
     using Checkpoints for Checkpoints.Trace160;
     using SafeCast for uint256;
 
+    /// @dev Changes that are later than the period before this one: of this period, and of the next.
+    uint256 private constant RECENT = 3;
+
     /// @notice Give `seat` a place from `period` on.
     function add(Pool storage pool, uint256 seat, uint256 period) internal returns (uint256 place) {
         place = pool.size.latest();
@@ -35,12 +38,12 @@ library Sortition {
 
     /// @notice How many seats there were in `period`.
     function sizeAt(Pool storage pool, uint256 period) internal view returns (uint256) {
-        return pool.size.upperLookupRecent(period.toUint96());
+        return _at(pool.size, period);
     }
 
     /// @notice Who sat at `place`, below sizeAt(period), in `period`.
     function seatAt(Pool storage pool, uint256 place, uint256 period) internal view returns (uint256) {
-        return pool.places[place].upperLookupRecent(period.toUint96());
+        return _at(pool.places[place], period);
     }
 
     /// @notice `count` different numbers below `size` (Floyd's algorithm): every set of them is equally likely.
@@ -50,13 +53,22 @@ library Sortition {
         uint256 top = size - count;
         for (uint256 i = 0; i < count; ++i) {
             uint256 draw = uint256(keccak256(abi.encode(seed, i))) % (top + i + 1);
+            // None of the earlier ones can be the highest number of this turn.
             for (uint256 j = 0; j < i; ++j) {
-                if (picked[j] == draw) {
-                    draw = top + i;
-                    break;
-                }
+                if (picked[j] == draw) draw = top + i;
             }
             picked[i] = draw;
         }
+    }
+
+    /// @dev A draw asks for the last period, so the answer is nearly always among the last entries.
+    function _at(Checkpoints.Trace160 storage trace, uint256 period) private view returns (uint256) {
+        uint256 length = trace.length();
+        for (uint256 i = 1; i <= RECENT; ++i) {
+            if (i > length) return 0;
+            Checkpoints.Checkpoint160 memory entry = trace.at((length - i).toUint32());
+            if (entry._key <= period) return entry._value;
+        }
+        return trace.upperLookup(period.toUint96());
     }
 }
