@@ -3,11 +3,12 @@ pragma solidity 0.8.30;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {CourtSeats} from "./CourtSeats.sol";
-import {ICourt} from "./interfaces/ICourt.sol";
+import {ICourt, Case} from "./interfaces/ICourt.sol";
 import {Ruling} from "./interfaces/IDisputable.sol";
-import {IDisputeCourt, CourtConfig, Phase, Progress, Round, Vote} from "./interfaces/IDisputeCourt.sol";
+import {IDisputeCourt, CourtConfig, Phase, Vote} from "./interfaces/IDisputeCourt.sol";
 import {IRandomness} from "./interfaces/IRandomness.sol";
 import {Pricing} from "./libraries/Pricing.sol";
+import {Progress, Round, Rounds} from "./libraries/Rounds.sol";
 import {Sortition} from "./libraries/Sortition.sol";
 import {VaultClient} from "./libraries/VaultClient.sol";
 import {Witness} from "./libraries/Witness.sol";
@@ -16,11 +17,12 @@ import {Witness} from "./libraries/Witness.sol";
 /// @notice A court's terms, its clock and its ballots; no money moves here. See IDisputeCourt, which is the specification.
 abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
     using SafeCast for uint256;
+    using Rounds for Round;
+    using Rounds for uint256;
 
     struct Dispute {
-        Round[2] rounds;
-        /// @dev Who acts on the case brings it along.
-        bytes32 caseHash;
+        /// @dev See Rounds.
+        uint256[2] rounds;
         address funder;
         uint32[16][2] panels;
         /// @dev Commitments, then witnesses; 16 to a round.
@@ -32,10 +34,6 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
     uint256 internal constant BALLOTS = 16;
     uint256 private constant MAX_PANEL = 15;
     uint40 private constant MAX_WINDOW = 30 days;
-
-    uint8 internal constant APPEALABLE = 1;
-    uint8 internal constant EXCUSED = 2;
-    uint8 internal constant CLOSED = 4;
 
     /// @inheritdoc ICourt
     uint256 public immutable highestCost;
@@ -103,7 +101,7 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         (Dispute storage d, uint256 n, Round memory r, Phase phase) = _current(id);
         if (phase != Phase.Drawing) revert WrongPhase(id, phase);
         _draw(id, d, n, r);
-        d.rounds[n] = r;
+        d.rounds[n] = r.pack();
     }
 
     /// @inheritdoc IDisputeCourt
@@ -111,11 +109,11 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         (Dispute storage d, uint256 n, Round memory r, Phase phase) = _current(id);
         if (phase == Phase.Drawing) _draw(id, d, n, r);
         else if (phase != Phase.Committing) revert WrongPhase(id, phase);
-        uint16 bit = _bit(index, n);
+        uint256 bit = _bit(index, n);
         _onlyFor(_seats[d.panels[n][index]].node);
         if (r.committed & bit != 0) revert AlreadyCommitted(id, n, index);
         r.committed |= bit;
-        d.rounds[n] = r;
+        d.rounds[n] = r.pack();
         d.ballots[n * BALLOTS + index] = commitment;
         emit VoteCommitted(id, n, index);
     }
@@ -124,7 +122,7 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
     function reveal(bytes32 id, uint256 index, Vote vote, bytes32 witness, bytes32 salt) external {
         (Dispute storage d, uint256 n, Round memory r, Phase phase) = _current(id);
         if (phase != Phase.Revealing) revert WrongPhase(id, phase);
-        uint16 bit = _bit(index, n);
+        uint256 bit = _bit(index, n);
         if (r.committed & bit == 0) revert NotCommitted(id, n, index);
         if (r.revealed & bit != 0) revert AlreadyRevealed(id, n, index);
         bytes32 expected = d.ballots[n * BALLOTS + index];
@@ -133,8 +131,8 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         r.revealed |= bit;
         if (vote == Vote.Upheld) r.upheld |= bit;
         else if (vote == Vote.Dismissed) r.dismissed |= bit;
-        if (r.revealed == r.committed) (r.progress, r.time) = (Progress.Done, block.timestamp.toUint40());
-        d.rounds[n] = r;
+        if (r.revealed == r.committed) (r.progress, r.time) = (Progress.Done, block.timestamp);
+        d.rounds[n] = r.pack();
         d.ballots[n * BALLOTS + index] = witness;
         emit VoteRevealed(id, n, index, vote, witness);
     }
@@ -164,14 +162,13 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
 
     /// @inheritdoc IDisputeCourt
     function phaseOf(bytes32 id) public view returns (Phase phase, uint256 round, uint256 until) {
-        Dispute storage d = _disputes[id];
-        if (d.rounds[0].progress == Progress.None) return (Phase.None, 0, 0);
-        round = _last(d);
-        Round memory r = d.rounds[round];
+        Round memory r;
+        (, round, r) = _last(id);
+        if (r.progress == Progress.None) return (Phase.None, 0, 0);
         (phase, until) = _stage(r, round);
         if (phase != Phase.Final) return (phase, round, until);
         // A first round that was held can be appealed.
-        if (round == 0 && r.progress != Progress.Requested && r.flags & APPEALABLE != 0) {
+        if (round == 0 && r.progress != Progress.Requested && r.flags & Rounds.APPEALABLE != 0) {
             until += _appealWindow;
             if (block.timestamp <= until) return (Phase.Appealable, 0, until);
         }
@@ -180,16 +177,16 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
 
     /// @inheritdoc IDisputeCourt
     function rulingOf(bytes32 id) public view returns (Ruling) {
-        Dispute storage d = _disputes[id];
-        if (d.rounds[0].progress == Progress.None) return Ruling.None;
+        (Dispute storage d, uint256 n, Round memory r) = _last(id);
+        if (r.progress == Progress.None) return Ruling.None;
         // An appeal that nobody had drawn in time changes nothing.
-        uint256 n = d.rounds[1].progress <= Progress.Requested ? 0 : 1;
-        return _verdict(d.rounds[n], n);
+        if (n == 1 && r.progress == Progress.Requested) (n, r) = (0, d.rounds[0].unpack());
+        return _verdict(r, n);
     }
 
     /// @inheritdoc IDisputeCourt
     function roundOf(bytes32 id, uint256 round) external view returns (Round memory) {
-        return _disputes[id].rounds[round];
+        return _disputes[id].rounds[round].unpack();
     }
 
     /// @inheritdoc IDisputeCourt
@@ -198,11 +195,11 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         view
         returns (uint64 lot, uint32[] memory seats, address[] memory members)
     {
-        Round memory r = _disputes[id].rounds[round];
+        Round memory r = _disputes[id].rounds[round].unpack();
         if (r.progress == Progress.Requested) {
             (lot, seats) = _panel(id, r, round);
         } else {
-            lot = r.lot;
+            lot = uint64(r.lot);
             seats = new uint32[](_size(round));
             for (uint256 i = 0; i < seats.length; ++i) {
                 seats[i] = _disputes[id].panels[round][i];
@@ -220,8 +217,9 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
     }
 
     /// @inheritdoc IDisputeCourt
-    function disputeId(address opener, bytes32 subject) public pure returns (bytes32) {
-        return keccak256(abi.encode(opener, subject));
+    /// @dev Members with dirty high bits revert, so that what verifiers decode is what was meant.
+    function disputeId(address opener, Case calldata case_) public pure returns (bytes32) {
+        return keccak256(abi.encode(opener, case_));
     }
 
     /// @inheritdoc IDisputeCourt
@@ -254,49 +252,47 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         return _appealSeats * feeFor(tokens);
     }
 
-    function _request(bytes32 id, Dispute storage d, Round memory r) internal {
-        uint256 n = d.rounds[0].progress == Progress.None ? 0 : 1;
-        r.time = block.timestamp.toUint40();
-        r.lot = _randomness.request();
-        r.progress = Progress.Requested;
-        d.rounds[n] = r;
-        emit DrawRequested(id, n, r.lot, block.timestamp + _drawWindow);
+    /// @dev The caller stores `r`.
+    function _request(Round memory r) internal returns (uint64 ticket) {
+        ticket = _randomness.request();
+        (r.progress, r.time, r.lot) = (Progress.Requested, block.timestamp.toUint40(), ticket);
     }
 
     /// @dev The caller stores `r`.
     function _draw(bytes32 id, Dispute storage d, uint256 n, Round memory r) private {
         uint32[] memory seats;
-        (r.lot, seats) = _panel(id, r, n);
-        r.time = block.timestamp.toUint40();
-        r.progress = Progress.Drawn;
+        uint64 lot;
+        (lot, seats) = _panel(id, r, n);
+        (r.progress, r.time, r.lot) = (Progress.Drawn, block.timestamp.toUint40(), lot);
         for (uint256 i = 0; i < seats.length; ++i) {
             d.panels[n][i] = seats[i];
         }
-        emit PanelDrawn(id, n, r.lot, seats, block.timestamp + _commitWindow);
+        emit PanelDrawn(id, n, lot, seats, block.timestamp + _commitWindow);
     }
 
     /// @dev The panel as the request's randomness draws it from the pool of the round's period.
     function _panel(bytes32 id, Round memory r, uint256 n) private view returns (uint64 lot, uint32[] memory seats) {
-        bytes32 seed = keccak256(abi.encode(_randomness.read(r.lot), id, n));
+        bytes32 seed = keccak256(abi.encode(_randomness.read(uint64(r.lot)), id, n));
         lot = uint64(uint256(seed));
-        uint256[] memory places = Sortition.pick(seed, _sizeAt(r.pool, r.period), _size(n));
+        uint256[] memory places = Sortition.pick(seed, _sizeAt(uint32(r.pool), r.period), _size(n));
         seats = new uint32[](places.length);
         for (uint256 i = 0; i < places.length; ++i) {
-            seats[i] = uint32(Sortition.seatAt(_pools[r.pool], places[i], r.period));
+            seats[i] = uint32(Sortition.seatAt(_pools[uint32(r.pool)], places[i], r.period));
         }
     }
 
     /// @dev The round that runs or ran last, and its own phase.
     function _current(bytes32 id) private view returns (Dispute storage d, uint256 n, Round memory r, Phase phase) {
-        d = _disputes[id];
-        n = _last(d);
-        r = d.rounds[n];
+        (d, n, r) = _last(id);
         if (r.progress == Progress.None) revert UnknownCase(id);
         (phase,) = _stage(r, n);
     }
 
-    function _last(Dispute storage d) private view returns (uint256) {
-        return d.rounds[1].progress == Progress.None ? 0 : 1;
+    function _last(bytes32 id) internal view returns (Dispute storage d, uint256 n, Round memory r) {
+        d = _disputes[id];
+        uint256 word = d.rounds[0];
+        if (word & Rounds.APPEALED << Rounds.FLAGS != 0) (n, word) = (1, d.rounds[1]);
+        r = word.unpack();
     }
 
     /// @dev A round by itself: Final when it is over, and then `until` says when it was.
@@ -332,9 +328,9 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         return n == 0 ? _firstSeats : _appealSeats;
     }
 
-    function _bit(uint256 index, uint256 n) private view returns (uint16) {
+    function _bit(uint256 index, uint256 n) private view returns (uint256) {
         if (index >= _size(n)) revert BadIndex(index, _size(n));
-        return uint16(1 << index);
+        return 1 << index;
     }
 
     function _count(uint256 mask) private pure returns (uint256 bits) {

@@ -7,18 +7,22 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {CourtRounds} from "./CourtRounds.sol";
 import {Case} from "./interfaces/ICourt.sol";
 import {IDisputable, Ruling} from "./interfaces/IDisputable.sol";
-import {IDisputeCourt, IDisputeCourtPayments, CourtConfig, Phase, Progress, Round} from "./interfaces/IDisputeCourt.sol";
+import {IDisputeCourt, IDisputeCourtPayments, CourtConfig, Phase} from "./interfaces/IDisputeCourt.sol";
 import {IVaultReceiver} from "./interfaces/IVaultReceiver.sol";
 import {Pricing} from "./libraries/Pricing.sol";
+import {Progress, Round, Rounds} from "./libraries/Rounds.sol";
 import {Witness} from "./libraries/Witness.sol";
 
 /// @title DisputeCourt
 /// @notice See IDisputeCourt, which is the specification.
 contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
     using SafeCast for uint256;
+    using Rounds for Round;
+    using Rounds for uint256;
 
     /// @dev What became of a round's seats.
     struct Tally {
+        bool drawn;
         uint256 paid;
         uint256 silent;
         uint256 taken;
@@ -51,14 +55,13 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
 
     /// @inheritdoc IDisputeCourt
     function close(address opener, Case calldata case_) external nonReentrant {
-        bytes32 id = disputeId(opener, case_.subject);
+        bytes32 id = disputeId(opener, case_);
         (Phase phase,,) = phaseOf(id);
         if (phase != Phase.Final) revert WrongPhase(id, phase);
         Dispute storage d = _disputes[id];
-        if (d.rounds[0].flags & CLOSED != 0) revert AlreadyClosed(id);
-        if (_hash(case_) != d.caseHash) revert WrongCase(id);
-        d.rounds[0].flags |= CLOSED;
-        delete d.caseHash;
+        uint256 word = d.rounds[0];
+        if (word & Rounds.CLOSED << Rounds.FLAGS != 0) revert AlreadyClosed(id);
+        d.rounds[0] = word | Rounds.CLOSED << Rounds.FLAGS;
         Ruling ruling = rulingOf(id);
         _settle(id, d, case_, ruling);
         // An opener that fails must not hold up the seats, and nobody may make it fail by sending too little gas.
@@ -76,53 +79,55 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         // Whoever settles pays them; a payment that the Vault refuses would hold up the seats.
         _checkParty(c.challenger);
         _checkParty(c.node);
-        bytes32 id = disputeId(opener, c.subject);
+        bytes32 id = disputeId(opener, c);
         Dispute storage d = _disputes[id];
-        if (d.rounds[0].progress != Progress.None) revert CaseExists(id);
+        if (d.rounds[0] != 0) revert CaseExists(id);
         Round memory r;
         r.period = (_period() - 1).toUint32();
         bool exact;
         (r.pool, exact, r.flags) = _choosePool(c, r.period);
-        d.caseHash = _hash(c);
+        uint64 ticket = _request(r);
+        d.rounds[0] = r.pack();
+        bool network = r.flags & Rounds.EXCUSED != 0;
         emit DisputeOpened(
-            id, opener, c.modelId, exact, r.flags & EXCUSED != 0, r.flags & APPEALABLE != 0, data
+            id, opener, c.modelId, exact, network, r.flags & Rounds.APPEALABLE != 0, ticket, data
         );
-        _request(id, d, r);
     }
 
     function _appeal(address payer, uint256 amount, address opener, Case calldata c) private {
-        bytes32 id = disputeId(opener, c.subject);
+        bytes32 id = disputeId(opener, c);
         Dispute storage d = _disputes[id];
         (Phase phase,,) = phaseOf(id);
         if (phase == Phase.None) revert UnknownCase(id);
         if (phase != Phase.Appealable) revert WrongPhase(id, phase);
-        if (_hash(c) != d.caseHash) revert WrongCase(id);
         uint256 needed = appealCost(uint256(c.promptTokens) + c.outputTokens);
         if (amount != needed) revert WrongAmount(amount, needed);
-        Round memory first = d.rounds[0];
+        Round memory first = d.rounds[0].unpack();
         Round memory r;
         // The seats of the same period as the first panel's: none can be taken for an appeal that is foreseen.
         r.period = first.period;
         bool exact = c.bitClass != 0 && first.pool == _poolNamed(c.modelId, c.bitClass);
         r.pool = exact ? _poolNamed(0, c.bitClass) : NETWORK;
-        r.flags = EXCUSED;
+        r.flags = Rounds.EXCUSED;
+        uint64 ticket = _request(r);
+        d.rounds[1] = r.pack();
+        d.rounds[0] |= Rounds.APPEALED << Rounds.FLAGS;
         d.funder = payer;
-        emit AppealFunded(id, payer, amount);
-        _request(id, d, r);
+        emit AppealFunded(id, payer, amount, ticket);
     }
 
     /// @dev Which seats judge. A class too small to serve the appeal gives way to the tolerant rule; a model with too few seats to all seats.
-    function _choosePool(Case calldata c, uint256 period) private view returns (uint32 pool, bool exact, uint8 flags) {
+    function _choosePool(Case calldata c, uint256 period) private view returns (uint32 pool, bool exact, uint256 flags) {
         if (c.bitClass != 0 && _sizeAt(_poolNamed(0, c.bitClass), period) >= _appealSeats) {
             pool = _poolNamed(c.modelId, c.bitClass);
-            if (_sizeAt(pool, period) >= _firstSeats) return (pool, true, APPEALABLE);
+            if (_sizeAt(pool, period) >= _firstSeats) return (pool, true, Rounds.APPEALABLE);
         }
         uint256 network = _sizeAt(NETWORK, period);
         if (network < _firstSeats) revert NotEnoughSeats(network, _firstSeats);
-        if (network >= _appealSeats) flags = APPEALABLE;
+        if (network >= _appealSeats) flags = Rounds.APPEALABLE;
         pool = _poolNamed(c.modelId, 0);
         if (c.modelId != 0 && _sizeAt(pool, period) >= _firstSeats) return (pool, false, flags);
-        return (NETWORK, false, flags | EXCUSED);
+        return (NETWORK, false, flags | Rounds.EXCUSED);
     }
 
     /// @dev Pays and punishes all seats, and whoever paid for them; what is left is burned.
@@ -133,7 +138,7 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         Ruling before;
         bool changed;
         for (uint256 n = 0; n < 2; ++n) {
-            Round memory r = d.rounds[n];
+            Round memory r = d.rounds[n].unpack();
             if (n == 0) {
                 before = _verdict(r, n);
                 changed = ruling != before && ruling != Ruling.Undecided;
@@ -145,10 +150,10 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
 
         // All that is held for this dispute; what is not paid is burned.
         uint256 rest = bondFor(tokens) + t[0].taken + t[1].taken;
-        if (d.rounds[1].progress != Progress.None) rest += appealCost(tokens);
+        if (d.rounds[1] != 0) rest += appealCost(tokens);
         rest -= t[0].paid + t[1].paid;
         if (ruling == Ruling.Dismissed) rest -= _pay(c.node, _nodeFee);
-        else if (d.rounds[0].progress > Progress.Requested) rest -= _pay(c.challenger, t[0].silent * fee + _nodeFee);
+        else if (t[0].drawn) rest -= _pay(c.challenger, t[0].silent * fee + _nodeFee);
         uint256 toFunder = 0;
         // Only an appeal changes a ruling.
         if (changed) {
@@ -168,6 +173,7 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         private
         returns (Tally memory t)
     {
+        t.drawn = true;
         uint256 size = _size(n);
         bytes32[] memory witnesses = new bytes32[](size);
         uint256 voted = r.upheld | r.dismissed;
@@ -178,7 +184,7 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         uint256 right = Witness.agreement(witnesses, voted);
         if (ruling != Ruling.Undecided) right &= _votesFor(r, ruling);
         uint256 forfeit = _votesFor(r, overturned);
-        uint256 excused = voted | (r.flags & EXCUSED != 0 ? r.revealed : 0);
+        uint256 excused = voted | (r.flags & Rounds.EXCUSED != 0 ? r.revealed : 0);
         for (uint256 i = 0; i < size; ++i) {
             uint32 seat = d.panels[n][i];
             if (right >> i & 1 != 0) t.paid += _pay(_seats[seat].node, fee);
@@ -219,11 +225,6 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
 
     function _padded(uint256 length) private pure returns (uint256) {
         return (length + WORD - 1) / WORD * WORD;
-    }
-
-    /// @dev Members with dirty high bits revert, so that what verifiers decode is what was meant.
-    function _hash(Case calldata c) private pure returns (bytes32) {
-        return keccak256(abi.encode(c));
     }
 
     function _caseIn(bytes calldata data) private pure returns (Case calldata c) {

@@ -8,6 +8,7 @@ import {INodeRegistry} from "./INodeRegistry.sol";
 import {IRandomness} from "./IRandomness.sol";
 import {IVault} from "./IVault.sol";
 import {IVaultClient} from "./IVaultClient.sol";
+import {Round} from "../libraries/Rounds.sol";
 
 /// @notice How a DisputeCourt is deployed. Amounts in token base units, times in seconds. None of it can change, so each dispute has the
 /// terms it was opened under.
@@ -59,39 +60,16 @@ enum Phase {
     Final
 }
 
-/// @notice A round of a dispute, in one word. Masks have bit i for the panel's member i.
-struct Round {
-    /// When it was asked for; once drawn, when it was drawn; once all have revealed, when they had.
-    uint40 time;
-    /// The randomness's ticket; once drawn, the draw's number, from which the witness's positions follow.
-    uint64 lot;
-    uint32 pool;
-    uint32 period;
-    uint16 committed;
-    uint16 revealed;
-    uint16 upheld;
-    uint16 dismissed;
-    Progress progress;
-    /// Of the first round: 1 can be appealed, 2 drawn from other models' seats, 4 closed.
-    uint8 flags;
-}
-
-enum Progress {
-    None,
-    Requested,
-    Drawn,
-    Done
-}
-
 /// @title IDisputeCourt
 /// @notice Disputes over answers, judged by panels of seats drawn by lot, who commit to a vote and then reveal it. A dispute is opened
 /// by an IDisputable through the Vault (see ICourt), drawn, committed to, revealed; it can be appealed once, by
 /// `Vault.payAndCall(court, appealCost(tokens), abi.encodeCall(appeal, (opener, case)))` from anyone; then closed. Every phase ends by
 /// time, or earlier when all have acted, and anyone can take a dispute on from there.
-/// @dev A dispute's id is keccak256(abi.encode(opener, subject)).
+/// @dev A dispute's id is keccak256(abi.encode(opener, case)): whoever acts on the case brings it along, and the court stores none of it.
 interface IDisputeCourt is ICourt, ICourtSeats, IVaultClient {
     /// `evidence` is abi.encode(Case, maskedPrompt, maskedOutput), as it came. `exact`: judged by the exact rule and by the case's bit class;
-    /// otherwise by the tolerant rule. `network`: the model has too few seats, and the first panel comes from all.
+    /// otherwise by the tolerant rule. `network`: the model has too few seats, and the first panel comes from all. `ticket`: of the randomness
+    /// that is to draw it, within the draw window.
     event DisputeOpened(
         bytes32 indexed id,
         address indexed opener,
@@ -99,13 +77,13 @@ interface IDisputeCourt is ICourt, ICourtSeats, IVaultClient {
         bool exact,
         bool network,
         bool appealable,
+        uint64 ticket,
         bytes evidence
     );
-    event DrawRequested(bytes32 indexed id, uint256 indexed round, uint64 ticket, uint256 drawBy);
     event PanelDrawn(bytes32 indexed id, uint256 indexed round, uint64 lot, uint32[] seats, uint256 commitBy);
     event VoteCommitted(bytes32 indexed id, uint256 indexed round, uint256 index);
     event VoteRevealed(bytes32 indexed id, uint256 indexed round, uint256 index, Vote vote, bytes32 witness);
-    event AppealFunded(bytes32 indexed id, address indexed funder, uint256 amount);
+    event AppealFunded(bytes32 indexed id, address indexed funder, uint256 amount, uint64 ticket);
     /// What went where of the bond and the appeal's deposit, and of what seats lost.
     event DisputeSettled(
         bytes32 indexed id, uint256 paidToSeats, uint256 takenFromSeats, uint256 toFunder, uint256 burned
@@ -117,7 +95,6 @@ interface IDisputeCourt is ICourt, ICourtSeats, IVaultClient {
     error BadConfig(string field);
     error CaseExists(bytes32 id);
     error UnknownCase(bytes32 id);
-    error WrongCase(bytes32 id);
     error BadParty(address party);
     error BadEvidence(uint256 length, uint256 expected, uint256 tokens, uint256 limit);
     error WrongAmount(uint256 amount, uint256 needed);
@@ -147,7 +124,7 @@ interface IDisputeCourt is ICourt, ICourtSeats, IVaultClient {
     function close(address opener, Case calldata case_) external;
 
     function config() external view returns (CourtConfig memory);
-    function disputeId(address opener, bytes32 subject) external pure returns (bytes32);
+    function disputeId(address opener, Case calldata case_) external pure returns (bytes32);
 
     /// @notice keccak256(abi.encode(chain id, this court, id, round, index, voter, vote, witness, salt)).
     /// @param voter The key that sends both transactions.

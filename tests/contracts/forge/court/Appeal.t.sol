@@ -23,7 +23,7 @@ contract AppealTest is CourtBase {
         (Case memory c, bytes32 id) = voted(Vote.Upheld, Vote.Upheld, Vote.Upheld);
         assertEq(dc.appealCost(TOKENS), APPEAL_COST);
         vm.expectEmit(address(dc));
-        emit IDisputeCourt.AppealFunded(id, funder, APPEAL_COST);
+        emit IDisputeCourt.AppealFunded(id, funder, APPEAL_COST, uint64(block.number + 2));
         fundAppeal(c);
         assertEq(vault.balanceOf(address(dc)), BOND + APPEAL_COST);
         (Phase phase, uint256 round, uint256 until) = dc.phaseOf(id);
@@ -67,10 +67,10 @@ contract AppealTest is CourtBase {
             APPEAL_COST - 1,
             abi.encodeWithSelector(IDisputeCourt.WrongAmount.selector, APPEAL_COST - 1, APPEAL_COST)
         );
+        // Another case is another dispute, which nobody opened.
         c.outputTokens = 1;
-        refused(c, APPEAL_COST, abi.encodeWithSelector(IDisputeCourt.WrongCase.selector, id));
-        c.subject = 0;
-        bytes32 other = dc.disputeId(address(escrow), 0);
+        bytes32 other = dc.disputeId(address(escrow), c);
+        assertNotEq(other, id);
         refused(c, APPEAL_COST, abi.encodeWithSelector(IDisputeCourt.UnknownCase.selector, other));
     }
 

@@ -72,7 +72,7 @@ contract AttackersTest is CourtBase {
 
     /// @dev The last request's block gets a hash of this run's own.
     function drawAs(bytes32 id, uint256 round) private {
-        uint64 ticket = dc.roundOf(id, round).lot;
+        uint64 ticket = uint64(dc.roundOf(id, round).lot);
         vm.roll(ticket + 1);
         vm.setBlockhash(ticket, keccak256(abi.encode(_seed, round)));
         dc.draw(id);
@@ -207,7 +207,7 @@ contract AttackersTest is CourtBase {
         vault.deposit(stranger, 1);
         Case memory c = caseOf(aJob(), completionOf(aJob()));
         opener.open(BOND, abi.encode(c, maskedPrompt(), maskedOutput()));
-        bytes32 id = dc.disputeId(address(opener), c.subject);
+        bytes32 id = dc.disputeId(address(opener), c);
         drawPanel(id);
         vote(id, three(Vote.Upheld, Vote.Upheld, Vote.Dismissed));
         assertPhase(id, Phase.Final);

@@ -353,16 +353,17 @@ contract CloseTest is CourtBase {
         vm.expectRevert(abi.encodeWithSelector(IDisputeCourt.WrongPhase.selector, id, Phase.Appealable));
         dc.close(address(escrow), c);
         c.subject = bytes32(uint256(1));
-        id = dc.disputeId(address(escrow), c.subject);
+        id = dc.disputeId(address(escrow), c);
         vm.expectRevert(abi.encodeWithSelector(IDisputeCourt.WrongPhase.selector, id, Phase.None));
         dc.close(address(escrow), c);
     }
 
     function test_onlyWithTheCaseAsOpened() public {
-        (Case memory c, bytes32 id) = voted(Vote.Upheld, Vote.Upheld, Vote.Upheld);
+        (Case memory c,) = voted(Vote.Upheld, Vote.Upheld, Vote.Upheld);
         vm.warp(block.timestamp + APPEAL_WINDOW + 1);
         c.challenger = stranger;
-        vm.expectRevert(abi.encodeWithSelector(IDisputeCourt.WrongCase.selector, id));
+        bytes32 other = dc.disputeId(address(escrow), c);
+        vm.expectRevert(abi.encodeWithSelector(IDisputeCourt.WrongPhase.selector, other, Phase.None));
         dc.close(address(escrow), c);
     }
 
@@ -374,7 +375,7 @@ contract CloseTest is CourtBase {
         c = caseOf(aJob(), completionOf(aJob()));
         c.bitClass = 0;
         opener.open(BOND, abi.encode(c, maskedPrompt(), maskedOutput()));
-        bytes32 id = dc.disputeId(address(opener), c.subject);
+        bytes32 id = dc.disputeId(address(opener), c);
         drawPanel(id);
         vote(id, three(Vote.Upheld, Vote.Upheld, Vote.Upheld));
         opener.behave(manner, callBack);
@@ -384,7 +385,7 @@ contract CloseTest is CourtBase {
     function test_anOpenerThatTakesTheRuling() public {
         (Opener opener, Case memory c) = hostile(Opener.Manner.Takes, "");
         vm.expectEmit(address(dc));
-        emit IDisputeCourt.DisputeClosed(dc.disputeId(address(opener), c.subject), Ruling.Upheld, true);
+        emit IDisputeCourt.DisputeClosed(dc.disputeId(address(opener), c), Ruling.Upheld, true);
         dc.close(address(opener), c);
         assertEq(opener.told(), 1);
     }

@@ -8,10 +8,9 @@ import {
     IDisputeCourtPayments,
     CourtConfig,
     Phase,
-    Progress,
-    Round,
     Vote
 } from "contracts/interfaces/IDisputeCourt.sol";
+import {Progress, Round} from "contracts/libraries/Rounds.sol";
 import {IRandomness} from "contracts/interfaces/IRandomness.sol";
 
 /// @notice The court itself in the place of its double, an escrow that obeys it, and nodes with seats.
@@ -128,8 +127,8 @@ abstract contract CourtBase is Base {
 
     // --- a dispute
 
-    function idOf(Completion memory completion) internal view returns (bytes32) {
-        return dc.disputeId(address(escrow), completion.jobHash);
+    function idOf(Job memory job, Completion memory completion) internal view returns (bytes32) {
+        return dc.disputeId(address(escrow), caseOf(job, completion));
     }
 
     function caseOf(Job memory job, Completion memory completion) internal pure returns (Case memory c) {
@@ -155,7 +154,7 @@ abstract contract CourtBase is Base {
         vm.prank(job.client);
         vault.payAndCall(address(escrow), bond, challengeCall(job, completion));
         (job_, completion_) = (job, completion);
-        return (completion, caseOf(job, completion), idOf(completion));
+        return (completion, caseOf(job, completion), idOf(job, completion));
     }
 
     function challenged() internal returns (Case memory c, bytes32 id) {
@@ -262,7 +261,7 @@ abstract contract CourtBase is Base {
     }
 
     function finish(Case memory c) internal {
-        bytes32 id = dc.disputeId(address(escrow), c.subject);
+        bytes32 id = dc.disputeId(address(escrow), c);
         (Phase phase,, uint256 until) = dc.phaseOf(id);
         while (phase != Phase.Final) {
             vm.warp(until + 1);

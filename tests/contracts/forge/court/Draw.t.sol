@@ -63,7 +63,7 @@ contract DrawTest is CourtBase {
         c.subject = keccak256("another");
         vm.prank(client);
         vault.payAndCall(address(dc), BOND, abi.encode(c, maskedPrompt(), maskedOutput()));
-        bytes32 b = dc.disputeId(client, c.subject);
+        bytes32 b = dc.disputeId(client, c);
         vm.roll(block.number + 3);
         (uint64 lotA,,) = dc.panelOf(a, 0);
         (uint64 lotB,,) = dc.panelOf(b, 0);

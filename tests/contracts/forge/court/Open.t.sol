@@ -38,11 +38,11 @@ contract OpenTest is CourtBase {
         seated(15, 0);
         Completion memory completion = completed(aJob());
         Case memory c = caseOf(aJob(), completion);
-        bytes32 id = idOf(completion);
+        bytes32 id = idOf(aJob(), completion);
         vm.expectEmit(address(dc));
-        emit IDisputeCourt.DisputeOpened(id, address(escrow), modelId, false, false, true, data(c));
-        vm.expectEmit(address(dc));
-        emit IDisputeCourt.DrawRequested(id, 0, uint64(block.number + 2), block.timestamp + DRAW_WINDOW);
+        emit IDisputeCourt.DisputeOpened(
+            id, address(escrow), modelId, false, false, true, uint64(block.number + 2), data(c)
+        );
         vm.prank(client);
         vault.payAndCall(address(escrow), BOND, challengeCall(aJob(), completion));
         assertPhase(id, Phase.Drawing);
@@ -80,11 +80,18 @@ contract OpenTest is CourtBase {
         Completion memory completion = completed(job);
         vm.expectEmit(address(dc));
         emit IDisputeCourt.DisputeOpened(
-            idOf(completion), address(escrow), modelId, exact, network, appealable, data(caseOf(job, completion))
+            idOf(job, completion),
+            address(escrow),
+            modelId,
+            exact,
+            network,
+            appealable,
+            uint64(block.number + 2),
+            data(caseOf(job, completion))
         );
         vm.prank(client);
         vault.payAndCall(address(escrow), BOND, challengeCall(job, completion));
-        bytes32 id = idOf(completion);
+        bytes32 id = idOf(job, completion);
         drawPanel(id);
         (, uint32[] memory seats,) = dc.panelOf(id, 0);
         for (uint256 i = 0; i < 3; ++i) {
@@ -155,7 +162,7 @@ contract OpenTest is CourtBase {
         // Another opener's case of the same subject is another case.
         opener.open(BOND, data(c));
         vm.expectRevert(
-            abi.encodeWithSelector(IDisputeCourt.CaseExists.selector, dc.disputeId(address(opener), c.subject))
+            abi.encodeWithSelector(IDisputeCourt.CaseExists.selector, dc.disputeId(address(opener), c))
         );
         opener.open(BOND, data(c));
         vm.prank(client);
@@ -223,7 +230,7 @@ contract OpenTest is CourtBase {
             (Case memory c, bytes memory prompt, bytes memory output) = abi.decode(altered, (Case, bytes, bytes));
             assertEq(prompt.length, 4 * PROMPT_TOKENS);
             assertEq(output.length, 4 * OUTPUT_TOKENS);
-            bytes32 id = dc.disputeId(client, c.subject);
+            bytes32 id = dc.disputeId(client, c);
             assertPhase(id, Phase.Drawing);
         } catch {}
     }

@@ -8,7 +8,8 @@ import {INodeRegistry, Provision} from "contracts/interfaces/INodeRegistry.sol";
 import {Case} from "contracts/interfaces/ICourt.sol";
 import {Ruling} from "contracts/interfaces/IDisputable.sol";
 import {Seat} from "contracts/interfaces/ICourtSeats.sol";
-import {IDisputeCourt, IDisputeCourtPayments, Phase, Progress, Round, Vote} from "contracts/interfaces/IDisputeCourt.sol";
+import {IDisputeCourt, IDisputeCourtPayments, Phase, Vote} from "contracts/interfaces/IDisputeCourt.sol";
+import {Progress, Round} from "contracts/libraries/Rounds.sol";
 import {Opener} from "../doubles/Openers.sol";
 
 /// @notice Nodes with seats, openers and appellants as one fuzzed actor; the last node of all is hostile, and so is one opener. A verb that
@@ -155,7 +156,7 @@ contract Courtroom is CommonBase, StdUtils {
         bytes memory evidence = abi.encode(c, new bytes(4), new bytes(4 * (tokens - 1)));
         uint256 period = time / court.periodLength() - 1;
         try opener.open(bond, evidence) {
-            bytes32 id = court.disputeId(address(opener), c.subject);
+            bytes32 id = court.disputeId(address(opener), c);
             entries.push(Entry(opener, c, id, bond, false));
         } catch {
             if (court.poolSize(0, 0, period) >= 3) revert Broken("can't open");
