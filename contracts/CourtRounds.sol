@@ -24,7 +24,8 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         /// @dev See Rounds.
         uint256[2] rounds;
         address funder;
-        uint32[16][2] panels;
+        /// @dev Eight seats to a word, two words to a round.
+        uint256[4] panels;
         /// @dev Commitments, then witnesses; 16 to a round.
         mapping(uint256 ballot => bytes32) ballots;
     }
@@ -32,6 +33,7 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
     uint256 internal constant MAX_TOKENS = 16_384;
     uint256 internal constant BYTES_PER_TOKEN = 4;
     uint256 internal constant BALLOTS = 16;
+    uint256 internal constant SEATS = 8;
     uint256 private constant MAX_PANEL = 15;
     uint40 private constant MAX_WINDOW = 30 days;
 
@@ -110,7 +112,7 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         if (phase == Phase.Drawing) _draw(id, d, n, r);
         else if (phase != Phase.Committing) revert WrongPhase(id, phase);
         uint256 bit = _bit(index, n);
-        _onlyFor(_seats[d.panels[n][index]].node);
+        _onlyFor(_seats[_seatIn(d, n, index)].node);
         if (r.committed & bit != 0) revert AlreadyCommitted(id, n, index);
         r.committed |= bit;
         d.rounds[n] = r.pack();
@@ -202,7 +204,7 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
             lot = uint64(r.lot);
             seats = new uint32[](_size(round));
             for (uint256 i = 0; i < seats.length; ++i) {
-                seats[i] = _disputes[id].panels[round][i];
+                seats[i] = _seatIn(_disputes[id], round, i);
             }
         }
         members = new address[](seats.length);
@@ -265,7 +267,7 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         (lot, seats) = _panel(id, r, n);
         (r.progress, r.time, r.lot) = (Progress.Drawn, block.timestamp.toUint40(), lot);
         for (uint256 i = 0; i < seats.length; ++i) {
-            d.panels[n][i] = seats[i];
+            d.panels[2 * n + i / SEATS] |= uint256(seats[i]) << (i % SEATS * 32);
         }
         emit PanelDrawn(id, n, lot, seats, block.timestamp + _commitWindow);
     }
@@ -326,6 +328,10 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
 
     function _size(uint256 n) internal view returns (uint256) {
         return n == 0 ? _firstSeats : _appealSeats;
+    }
+
+    function _seatIn(Dispute storage d, uint256 n, uint256 index) internal view returns (uint32) {
+        return uint32(d.panels[2 * n + index / SEATS] >> (index % SEATS * 32));
     }
 
     function _bit(uint256 index, uint256 n) private view returns (uint256) {

@@ -134,10 +134,11 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
     function _settle(bytes32 id, Dispute storage d, Case calldata c, Ruling ruling) private {
         uint256 tokens = uint256(c.promptTokens) + c.outputTokens;
         uint256 fee = feeFor(tokens);
+        bool appealed = d.rounds[0] & Rounds.APPEALED << Rounds.FLAGS != 0;
         Tally[2] memory t;
         Ruling before;
         bool changed;
-        for (uint256 n = 0; n < 2; ++n) {
+        for (uint256 n = 0; n < (appealed ? 2 : 1); ++n) {
             Round memory r = d.rounds[n].unpack();
             if (n == 0) {
                 before = _verdict(r, n);
@@ -150,7 +151,7 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
 
         // All that is held for this dispute; what is not paid is burned.
         uint256 rest = bondFor(tokens) + t[0].taken + t[1].taken;
-        if (d.rounds[1] != 0) rest += appealCost(tokens);
+        if (appealed) rest += appealCost(tokens);
         rest -= t[0].paid + t[1].paid;
         if (ruling == Ruling.Dismissed) rest -= _pay(c.node, _nodeFee);
         else if (t[0].drawn) rest -= _pay(c.challenger, t[0].silent * fee + _nodeFee);
@@ -186,13 +187,14 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         uint256 forfeit = _votesFor(r, overturned);
         uint256 excused = voted | (r.flags & Rounds.EXCUSED != 0 ? r.revealed : 0);
         for (uint256 i = 0; i < size; ++i) {
-            uint32 seat = d.panels[n][i];
+            uint32 seat = _seatIn(d, n, i);
             if (right >> i & 1 != 0) t.paid += _pay(_seats[seat].node, fee);
             if (r.revealed >> i & 1 == 0) ++t.silent;
             if (forfeit >> i & 1 != 0) t.taken += _punish(seat, seatStake);
             else if (excused >> i & 1 == 0) t.taken += _punish(seat, _silentFine);
         }
-        delete d.panels[n];
+        d.panels[2 * n] = 0;
+        if (size > SEATS) d.panels[2 * n + 1] = 0;
     }
 
     function _pay(address to, uint256 amount) private returns (uint256) {

@@ -1,49 +1,44 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Trace, Traces} from "./Trace.sol";
 
 /// @notice Seats of equal weight in numbered places without gaps, as they stood in every period.
 struct Pool {
-    Checkpoints.Trace160 size;
-    mapping(uint256 place => Checkpoints.Trace160) places;
+    Trace size;
+    mapping(uint256 place => Trace) places;
 }
 
 /// @title Sortition
 /// @notice Uniform draws, without replacement, over a pool as it stood in a past period. Because all seats weigh the same, a draw is a
 /// place, and finding who sat there is one search in that place's history: no tree, and no loop over seats anywhere.
 library Sortition {
-    using Checkpoints for Checkpoints.Trace160;
-    using SafeCast for uint256;
-
-    /// @dev Changes that are later than the period before this one: of this period, and of the next.
-    uint256 private constant RECENT = 3;
+    using Traces for Trace;
 
     /// @notice Give `seat` a place from `period` on.
     function add(Pool storage pool, uint256 seat, uint256 period) internal returns (uint256 place) {
-        place = pool.size.latest();
-        pool.size.push(period.toUint96(), (place + 1).toUint160());
-        pool.places[place].push(period.toUint96(), seat.toUint160());
+        place = pool.size.last();
+        pool.size.push(period, place + 1);
+        pool.places[place].push(period, seat);
     }
 
     /// @notice Clear `place` from `period` on; the seat of the last place moves there.
     /// @return moved That seat, or the one taken away when it was the last.
     function remove(Pool storage pool, uint256 place, uint256 period) internal returns (uint256 moved) {
-        uint256 last = pool.size.latest() - 1;
-        pool.size.push(period.toUint96(), last.toUint160());
-        moved = pool.places[last].latest();
-        if (place != last) pool.places[place].push(period.toUint96(), moved.toUint160());
+        uint256 last = pool.size.last() - 1;
+        pool.size.push(period, last);
+        moved = pool.places[last].last();
+        if (place != last) pool.places[place].push(period, moved);
     }
 
     /// @notice How many seats there were in `period`.
     function sizeAt(Pool storage pool, uint256 period) internal view returns (uint256) {
-        return _at(pool.size, period);
+        return pool.size.at(period);
     }
 
     /// @notice Who sat at `place`, below sizeAt(period), in `period`.
     function seatAt(Pool storage pool, uint256 place, uint256 period) internal view returns (uint256) {
-        return _at(pool.places[place], period);
+        return pool.places[place].at(period);
     }
 
     /// @notice `count` different numbers below `size` (Floyd's algorithm): every set of them is equally likely.
@@ -59,16 +54,5 @@ library Sortition {
             }
             picked[i] = draw;
         }
-    }
-
-    /// @dev A draw asks for the last period, so the answer is nearly always among the last entries.
-    function _at(Checkpoints.Trace160 storage trace, uint256 period) private view returns (uint256) {
-        uint256 length = trace.length();
-        for (uint256 i = 1; i <= RECENT; ++i) {
-            if (i > length) return 0;
-            Checkpoints.Checkpoint160 memory entry = trace.at((length - i).toUint32());
-            if (entry._key <= period) return entry._value;
-        }
-        return trace.upperLookup(period.toUint96());
     }
 }
