@@ -117,7 +117,7 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         r.committed |= bit;
         d.rounds[n] = r.pack();
         d.ballots[n * BALLOTS + index] = commitment;
-        emit VoteCommitted(id, n, index);
+        emit VoteCommitted(id, n * BALLOTS + index);
     }
 
     /// @inheritdoc IDisputeCourt
@@ -136,7 +136,7 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         if (r.revealed == r.committed) (r.progress, r.time) = (Progress.Done, block.timestamp);
         d.rounds[n] = r.pack();
         d.ballots[n * BALLOTS + index] = witness;
-        emit VoteRevealed(id, n, index, vote, witness);
+        emit VoteRevealed(id, n * BALLOTS + index, vote, witness);
     }
 
     /// @inheritdoc IDisputeCourt
@@ -266,10 +266,14 @@ abstract contract CourtRounds is IDisputeCourt, CourtSeats, VaultClient {
         uint64 lot;
         (lot, seats) = _panel(id, r, n);
         (r.progress, r.time, r.lot) = (Progress.Drawn, block.timestamp.toUint40(), lot);
-        for (uint256 i = 0; i < seats.length; ++i) {
-            d.panels[2 * n + i / SEATS] |= uint256(seats[i]) << (i % SEATS * 32);
+        uint256 word = 0;
+        for (uint256 i = seats.length; i != 0; --i) {
+            word = word << 32 | seats[i - 1];
+            if ((i - 1) % SEATS != 0) continue;
+            d.panels[2 * n + (i - 1) / SEATS] = word;
+            word = 0;
         }
-        emit PanelDrawn(id, n, lot, seats, block.timestamp + _commitWindow);
+        emit PanelDrawn(id, n, lot, seats);
     }
 
     /// @dev The panel as the request's randomness draws it from the pool of the round's period.

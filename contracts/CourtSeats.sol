@@ -85,11 +85,7 @@ abstract contract CourtSeats is ICourtSeats {
     }
 
     /// @inheritdoc ICourtSeats
-    function poolSeat(uint64 modelId, bytes32 bitClass, uint256 place, uint256 period)
-        external
-        view
-        returns (uint32)
-    {
+    function poolSeat(uint64 modelId, bytes32 bitClass, uint256 place, uint256 period) external view returns (uint32) {
         return _pools[_poolOf[modelId][bitClass]].seatAt(place, period).toUint32();
     }
 

@@ -38,11 +38,7 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
     constructor(CourtConfig memory c) CourtRounds(c) {}
 
     /// @inheritdoc IVaultReceiver
-    function onVaultPayment(address payer, uint256 amount, bytes calldata data)
-        external
-        nonReentrant
-        returns (bytes4)
-    {
+    function onVaultPayment(address payer, uint256 amount, bytes calldata data) external nonReentrant returns (bytes4) {
         if (msg.sender != address(vault)) revert NotVault(msg.sender);
         // An opening is a whole number of words; an appeal is four bytes more than one.
         if (data.length == APPEAL_LENGTH && bytes4(data) == IDisputeCourtPayments.appeal.selector) {
@@ -63,13 +59,12 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         if (word & Rounds.CLOSED << Rounds.FLAGS != 0) revert AlreadyClosed(id);
         d.rounds[0] = word | Rounds.CLOSED << Rounds.FLAGS;
         Ruling ruling = rulingOf(id);
-        _settle(id, d, case_, ruling);
+        (uint256 paid, uint256 toFunder) = _settle(d, case_, ruling);
         // An opener that fails must not hold up the seats, and nobody may make it fail by sending too little gas.
         if (gasleft() * 63 / 64 < RULING_GAS + CALL_GAS) revert NotEnoughGas(gasleft(), RULING_GAS);
         // The seats were paid from the bond: nothing is asked of the penalty.
-        (bool told,) =
-            opener.call{gas: RULING_GAS}(abi.encodeCall(IDisputable.onRuling, (case_.subject, ruling, 0)));
-        emit DisputeClosed(id, ruling, told);
+        (bool told,) = opener.call{gas: RULING_GAS}(abi.encodeCall(IDisputable.onRuling, (case_.subject, ruling, 0)));
+        emit DisputeClosed(id, ruling, told, paid, toFunder);
     }
 
     function _open(address opener, uint256 amount, bytes calldata data) private {
@@ -89,9 +84,7 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         uint64 ticket = _request(r);
         d.rounds[0] = r.pack();
         bool network = r.flags & Rounds.EXCUSED != 0;
-        emit DisputeOpened(
-            id, opener, c.modelId, exact, network, r.flags & Rounds.APPEALABLE != 0, ticket, data
-        );
+        emit DisputeOpened(id, opener, c.modelId, exact, network, r.flags & Rounds.APPEALABLE != 0, ticket, data);
     }
 
     function _appeal(address payer, uint256 amount, address opener, Case calldata c) private {
@@ -117,7 +110,11 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
     }
 
     /// @dev Which seats judge. A class too small to serve the appeal gives way to the tolerant rule; a model with too few seats to all seats.
-    function _choosePool(Case calldata c, uint256 period) private view returns (uint32 pool, bool exact, uint256 flags) {
+    function _choosePool(Case calldata c, uint256 period)
+        private
+        view
+        returns (uint32 pool, bool exact, uint256 flags)
+    {
         if (c.bitClass != 0 && _sizeAt(_poolNamed(0, c.bitClass), period) >= _appealSeats) {
             pool = _poolNamed(c.modelId, c.bitClass);
             if (_sizeAt(pool, period) >= _firstSeats) return (pool, true, Rounds.APPEALABLE);
@@ -131,7 +128,10 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
     }
 
     /// @dev Pays and punishes all seats, and whoever paid for them; what is left is burned.
-    function _settle(bytes32 id, Dispute storage d, Case calldata c, Ruling ruling) private {
+    function _settle(Dispute storage d, Case calldata c, Ruling ruling)
+        private
+        returns (uint256 paid, uint256 toFunder)
+    {
         uint256 tokens = uint256(c.promptTokens) + c.outputTokens;
         uint256 fee = feeFor(tokens);
         bool appealed = d.rounds[0] & Rounds.APPEALED << Rounds.FLAGS != 0;
@@ -152,10 +152,10 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         // All that is held for this dispute; what is not paid is burned.
         uint256 rest = bondFor(tokens) + t[0].taken + t[1].taken;
         if (appealed) rest += appealCost(tokens);
-        rest -= t[0].paid + t[1].paid;
+        paid = t[0].paid + t[1].paid;
+        rest -= paid;
         if (ruling == Ruling.Dismissed) rest -= _pay(c.node, _nodeFee);
         else if (t[0].drawn) rest -= _pay(c.challenger, t[0].silent * fee + _nodeFee);
-        uint256 toFunder = 0;
         // Only an appeal changes a ruling.
         if (changed) {
             uint256 reward = Pricing.share(t[0].taken, _appealShare);
@@ -165,7 +165,6 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
             rest -= _pay(d.funder, toFunder);
         }
         _pay(BURNED, rest);
-        emit DisputeSettled(id, t[0].paid + t[1].paid, t[0].taken + t[1].taken, toFunder, rest);
     }
 
     /// @dev Pays and punishes a panel, and clears its votes.
@@ -219,9 +218,9 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         uint256 outputAt = promptAt + WORD + _padded(promptBytes);
         uint256 length = outputAt + WORD + _padded(outputBytes);
         if (
-            tokens == 0 || tokens > MAX_TOKENS || data.length != length
-                || _wordAt(data, CASE_LENGTH) != promptAt || _wordAt(data, CASE_LENGTH + WORD) != outputAt
-                || _wordAt(data, promptAt) != promptBytes || _wordAt(data, outputAt) != outputBytes
+            tokens == 0 || tokens > MAX_TOKENS || data.length != length || _wordAt(data, CASE_LENGTH) != promptAt
+                || _wordAt(data, CASE_LENGTH + WORD) != outputAt || _wordAt(data, promptAt) != promptBytes
+                || _wordAt(data, outputAt) != outputBytes
         ) revert BadEvidence(data.length, length, tokens, MAX_TOKENS);
     }
 

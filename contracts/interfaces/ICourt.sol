@@ -34,7 +34,7 @@ interface ICourt is IVaultReceiver {
     /// @notice The longest that a dispute can take from its opening to its ruling, all rounds, in seconds.
     function longest() external view returns (uint40);
 
-    /// @notice The most that all rounds of a dispute can cost, in token base units. What an upheld dispute wins must be more, or it would not
-    /// be worth its while to be right.
+    /// @notice The most that all rounds of a dispute can cost, in token base units. What an upheld dispute wins must be as much, or it would not be
+    /// worth anybody's while to be right.
     function highestCost() external view returns (uint256);
 }

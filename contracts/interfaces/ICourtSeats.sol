@@ -60,8 +60,5 @@ interface ICourtSeats {
     function poolSize(uint64 modelId, bytes32 bitClass, uint256 period) external view returns (uint256);
 
     /// @notice Who sits at `place` of a pool in `period`.
-    function poolSeat(uint64 modelId, bytes32 bitClass, uint256 place, uint256 period)
-        external
-        view
-        returns (uint32);
+    function poolSeat(uint64 modelId, bytes32 bitClass, uint256 place, uint256 period) external view returns (uint32);
 }

@@ -80,16 +80,14 @@ interface IDisputeCourt is ICourt, ICourtSeats, IVaultClient {
         uint64 ticket,
         bytes evidence
     );
-    event PanelDrawn(bytes32 indexed id, uint256 indexed round, uint64 lot, uint32[] seats, uint256 commitBy);
-    event VoteCommitted(bytes32 indexed id, uint256 indexed round, uint256 index);
-    event VoteRevealed(bytes32 indexed id, uint256 indexed round, uint256 index, Vote vote, bytes32 witness);
+    /// The commit window starts with this block.
+    event PanelDrawn(bytes32 indexed id, uint256 round, uint64 lot, uint32[] seats);
+    /// `ballot` is 16 · round + index.
+    event VoteCommitted(bytes32 indexed id, uint256 ballot);
+    event VoteRevealed(bytes32 indexed id, uint256 ballot, Vote vote, bytes32 witness);
     event AppealFunded(bytes32 indexed id, address indexed funder, uint256 amount, uint64 ticket);
-    /// What went where of the bond and the appeal's deposit, and of what seats lost.
-    event DisputeSettled(
-        bytes32 indexed id, uint256 paidToSeats, uint256 takenFromSeats, uint256 toFunder, uint256 burned
-    );
-    /// `told`: the opener took the ruling.
-    event DisputeClosed(bytes32 indexed id, Ruling ruling, bool told);
+    /// `told`: the opener took the ruling. What seats lost is in SeatPunished, what was burned in the Vault's Paid.
+    event DisputeClosed(bytes32 indexed id, Ruling ruling, bool told, uint256 paidToSeats, uint256 toFunder);
 
     error NotVault(address caller);
     error BadConfig(string field);

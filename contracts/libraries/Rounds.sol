@@ -40,8 +40,8 @@ library Rounds {
 
     /// @dev Every member lies within its width: time, lot, pool and period are cast where they are made, masks have 15 bits at most.
     function pack(Round memory r) internal pure returns (uint256) {
-        return uint256(r.progress) | r.flags << 8 | r.committed << 16 | r.revealed << 32 | r.upheld << 48
-            | r.dismissed << 64 | r.pool << 80 | r.period << 112 | r.time << 144 | r.lot << 184;
+        return uint256(r.progress) | r.flags << 8 | r.committed << 16 | r.revealed << 32 | r.upheld << 48 | r.dismissed
+            << 64 | r.pool << 80 | r.period << 112 | r.time << 144 | r.lot << 184;
     }
 
     function unpack(uint256 word) internal pure returns (Round memory r) {

@@ -2,7 +2,15 @@
 pragma solidity 0.8.30;
 
 import {
-    CourtBase, Case, Ruling, Vote, Phase, Round, Progress, IDisputeCourt, IDisputeCourtPayments
+    CourtBase,
+    Case,
+    Ruling,
+    Vote,
+    Phase,
+    Round,
+    Progress,
+    IDisputeCourt,
+    IDisputeCourtPayments
 } from "./CourtBase.t.sol";
 
 contract AppealTest is CourtBase {
@@ -14,9 +22,7 @@ contract AppealTest is CourtBase {
     function refused(Case memory c, uint256 amount, bytes memory error) private {
         vm.prank(funder);
         vm.expectRevert(error);
-        vault.payAndCall(
-            address(dc), amount, abi.encodeCall(IDisputeCourtPayments.appeal, (address(escrow), c))
-        );
+        vault.payAndCall(address(dc), amount, abi.encodeCall(IDisputeCourtPayments.appeal, (address(escrow), c)));
     }
 
     function test_anyoneFundsIt() public {
@@ -63,9 +69,7 @@ contract AppealTest is CourtBase {
     function test_forItsCostAndItsCase() public {
         (Case memory c, bytes32 id) = voted(Vote.Upheld, Vote.Upheld, Vote.Upheld);
         refused(
-            c,
-            APPEAL_COST - 1,
-            abi.encodeWithSelector(IDisputeCourt.WrongAmount.selector, APPEAL_COST - 1, APPEAL_COST)
+            c, APPEAL_COST - 1, abi.encodeWithSelector(IDisputeCourt.WrongAmount.selector, APPEAL_COST - 1, APPEAL_COST)
         );
         // Another case is another dispute, which nobody opened.
         c.outputTokens = 1;

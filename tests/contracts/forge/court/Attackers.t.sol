@@ -114,9 +114,7 @@ contract AttackersTest is CourtBase {
 
     function appealBy(address who, Case memory c) private {
         vm.prank(who);
-        vault.payAndCall(
-            address(dc), APPEAL_COST, abi.encodeCall(IDisputeCourtPayments.appeal, (address(escrow), c))
-        );
+        vault.payAndCall(address(dc), APPEAL_COST, abi.encodeCall(IDisputeCourtPayments.appeal, (address(escrow), c)));
     }
 
     /// @return sound Whether whoever is honest could rely on the panel that decided.
@@ -220,5 +218,4 @@ contract AttackersTest is CourtBase {
         assertEq(vault.balanceOf(address(dc)), 0);
         assertEq(opener.told(), 1);
     }
-
 }

@@ -385,7 +385,7 @@ contract CloseTest is CourtBase {
     function test_anOpenerThatTakesTheRuling() public {
         (Opener opener, Case memory c) = hostile(Opener.Manner.Takes, "");
         vm.expectEmit(address(dc));
-        emit IDisputeCourt.DisputeClosed(dc.disputeId(address(opener), c), Ruling.Upheld, true);
+        emit IDisputeCourt.DisputeClosed(dc.disputeId(address(opener), c), Ruling.Upheld, true, 3 * F, 0);
         dc.close(address(opener), c);
         assertEq(opener.told(), 1);
     }

@@ -16,7 +16,7 @@ contract CommitTest is CourtBase {
 
     function test_commits() public {
         vm.expectEmit(address(dc));
-        emit IDisputeCourt.VoteCommitted(_id, 0, 2);
+        emit IDisputeCourt.VoteCommitted(_id, 2);
         commitVote(_id, 2, Vote.Upheld, WITNESS);
         assertEq(dc.roundOf(_id, 0).committed, 4);
         assertPhase(_id, Phase.Committing);

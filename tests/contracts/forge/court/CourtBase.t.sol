@@ -3,13 +3,7 @@ pragma solidity 0.8.30;
 
 import {Base, ICourt, Case, Ruling, Job, Completion, EscrowConfig, Status, IJobEscrow} from "../Base.t.sol";
 import {Seat} from "contracts/interfaces/ICourtSeats.sol";
-import {
-    IDisputeCourt,
-    IDisputeCourtPayments,
-    CourtConfig,
-    Phase,
-    Vote
-} from "contracts/interfaces/IDisputeCourt.sol";
+import {IDisputeCourt, IDisputeCourtPayments, CourtConfig, Phase, Vote} from "contracts/interfaces/IDisputeCourt.sol";
 import {Progress, Round} from "contracts/libraries/Rounds.sol";
 import {IRandomness} from "contracts/interfaces/IRandomness.sol";
 

@@ -15,7 +15,7 @@ contract DrawTest is CourtBase {
         vm.warp(block.timestamp + 60);
         (uint64 lot, uint32[] memory seats,) = dc.panelOf(id, 0);
         vm.expectEmit(address(dc));
-        emit IDisputeCourt.PanelDrawn(id, 0, lot, seats, block.timestamp + COMMIT_WINDOW);
+        emit IDisputeCourt.PanelDrawn(id, 0, lot, seats);
         vm.prank(stranger);
         dc.draw(id);
         assertPhase(id, Phase.Committing);

@@ -161,9 +161,7 @@ contract OpenTest is CourtBase {
         fund(address(opener), 2 * BOND);
         // Another opener's case of the same subject is another case.
         opener.open(BOND, data(c));
-        vm.expectRevert(
-            abi.encodeWithSelector(IDisputeCourt.CaseExists.selector, dc.disputeId(address(opener), c))
-        );
+        vm.expectRevert(abi.encodeWithSelector(IDisputeCourt.CaseExists.selector, dc.disputeId(address(opener), c)));
         opener.open(BOND, data(c));
         vm.prank(client);
         vm.expectRevert(abi.encodeWithSelector(IJobEscrow.WrongStatus.selector, c.subject, Status.Disputed));
@@ -189,7 +187,11 @@ contract OpenTest is CourtBase {
             dc.bondFor(tokens),
             abi.encode(c, masked("long", 16_384), maskedOutput()),
             abi.encodeWithSelector(
-                IDisputeCourt.BadEvidence.selector, 448 + 96 + 65_536 + 32 + 32, 448 + 96 + 65_536 + 32 + 32, tokens, 16_384
+                IDisputeCourt.BadEvidence.selector,
+                448 + 96 + 65_536 + 32 + 32,
+                448 + 96 + 65_536 + 32 + 32,
+                tokens,
+                16_384
             )
         );
         c.promptTokens = 0;

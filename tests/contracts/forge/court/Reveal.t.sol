@@ -22,7 +22,7 @@ contract RevealTest is CourtBase {
     function test_reveals() public {
         commitAll();
         vm.expectEmit(address(dc));
-        emit IDisputeCourt.VoteRevealed(_id, 0, 1, Vote.Upheld, WITNESS);
+        emit IDisputeCourt.VoteRevealed(_id, 1, Vote.Upheld, WITNESS);
         revealVote(_id, 1, Vote.Upheld, WITNESS);
         Round memory r = dc.roundOf(_id, 0);
         assertEq(r.revealed, 2);
@@ -114,9 +114,7 @@ contract RevealTest is CourtBase {
         assertNotEq(ours, dc.commitmentOf(keccak256("x"), 0, 0, voter, Vote.Upheld, WITNESS, "salt"));
         assertNotEq(ours, dc.commitmentOf(_id, 1, 0, voter, Vote.Upheld, WITNESS, "salt"));
         assertNotEq(ours, dc.commitmentOf(_id, 0, 1, voter, Vote.Upheld, WITNESS, "salt"));
-        assertNotEq(
-            ours, deployCourt(courtConfig()).commitmentOf(_id, 0, 0, voter, Vote.Upheld, WITNESS, "salt")
-        );
+        assertNotEq(ours, deployCourt(courtConfig()).commitmentOf(_id, 0, 0, voter, Vote.Upheld, WITNESS, "salt"));
         vm.chainId(999);
         assertNotEq(ours, dc.commitmentOf(_id, 0, 0, voter, Vote.Upheld, WITNESS, "salt"));
     }

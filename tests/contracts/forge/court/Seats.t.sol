@@ -76,9 +76,7 @@ contract SeatsTest is CourtBase {
         take(account, modelId, 0);
         vm.prank(account);
         vm.expectRevert(
-            abi.encodeWithSelector(
-                INodeRegistry.InsufficientProvision.selector, account, dc, modelId, 0, SEAT_STAKE
-            )
+            abi.encodeWithSelector(INodeRegistry.InsufficientProvision.selector, account, dc, modelId, 0, SEAT_STAKE)
         );
         dc.takeSeat(account, modelId, 0);
         vm.prank(account);
@@ -91,9 +89,7 @@ contract SeatsTest is CourtBase {
         uint32 seat = take(account, modelId, 0);
         vm.startPrank(account);
         vm.expectRevert(
-            abi.encodeWithSelector(
-                INodeRegistry.InsufficientProvision.selector, account, dc, modelId, 0, SEAT_STAKE
-            )
+            abi.encodeWithSelector(INodeRegistry.InsufficientProvision.selector, account, dc, modelId, 0, SEAT_STAKE)
         );
         registry.thaw(address(dc), modelId, SEAT_STAKE);
         dc.leaveSeat(seat);

@@ -50,9 +50,7 @@ contract CourtroomInvariants is CourtBase {
         assertEq(vault.balanceOf(address(dc)), room.held(), "the court holds what open disputes brought, to the unit");
         assertEq(sum(), ledger, "money is neither made nor lost");
         for (uint256 i = 0; i < people.length; ++i) {
-            assertEq(
-                registry.provisionOf(people[i], address(dc), modelId).reserved, room.bound_(people[i]), "stake"
-            );
+            assertEq(registry.provisionOf(people[i], address(dc), modelId).reserved, room.bound_(people[i]), "stake");
         }
         assertEq(dc.poolSize(0, 0, block.timestamp / PERIOD + 1), room.sitting(), "seats");
         assertEq(dc.poolSize(modelId, 0, block.timestamp / PERIOD + 1), room.sitting(), "seats of the model");
