@@ -5,7 +5,14 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {IJobEscrow, IJobEscrowPayments, EscrowConfig, Job, Completion, Status} from "./interfaces/IJobEscrow.sol";
+import {
+    IJobEscrow,
+    IJobEscrowPayments,
+    EscrowConfig,
+    Job,
+    Completion,
+    Status
+} from "./interfaces/IJobEscrow.sol";
 import {IVaultReceiver} from "./interfaces/IVaultReceiver.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
@@ -99,7 +106,11 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
 
     /// @inheritdoc IVaultReceiver
     /// @dev nonReentrant would refuse nothing here that the statuses don't: each verb moves the job's status before it calls out.
-    function onVaultPayment(address payer, uint256 amount, bytes calldata data) external nonReentrant returns (bytes4) {
+    function onVaultPayment(address payer, uint256 amount, bytes calldata data)
+        external
+        nonReentrant
+        returns (bytes4)
+    {
         if (msg.sender != address(vault)) revert NotVault(msg.sender);
         bytes4 selector = bytes4(data);
         if (selector == IJobEscrowPayments.open.selector) _open(payer, amount, data[4:]);
@@ -331,8 +342,9 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         if (job.deadline < block.timestamp) revert DeadlinePassed(job.deadline, block.timestamp);
         uint256 latest = block.timestamp + _maxJobTime;
         if (job.deadline > latest) revert DeadlineTooFar(job.deadline, latest);
-        (uint256 full,) =
-            Pricing.settle(promptTokens, maxTokens, job.inputPrice, job.outputPrice, job.modelFee, type(uint256).max);
+        (uint256 full,) = Pricing.settle(
+            promptTokens, maxTokens, job.inputPrice, job.outputPrice, job.modelFee, type(uint256).max
+        );
         // A lower ceiling would keep the node's stake bound and let the price be paid elsewhere, past the model's treasury.
         if (amount < full) revert CeilingTooLow(amount, full);
         uint64 registered = _models.feeOf(job.modelId, job.version);
@@ -441,8 +453,9 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
     }
 
     function _price(Job calldata job, uint256 outputTokens) private pure returns (uint256 payment, uint256 modelFee) {
-        return
-            Pricing.settle(job.promptTokens, outputTokens, job.inputPrice, job.outputPrice, job.modelFee, job.ceiling);
+        return Pricing.settle(
+            job.promptTokens, outputTokens, job.inputPrice, job.outputPrice, job.modelFee, job.ceiling
+        );
     }
 
     function _expect(bytes32 id, Status expected) private view returns (JobWord word) {
@@ -479,14 +492,8 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         (expires, r, vs) = abi.decode(data[JOB_LENGTH:], (uint64, bytes32, bytes32));
     }
 
-    function _jobArguments(bytes calldata data)
-        private
-        pure
-        returns (Job calldata job, Completion calldata completion)
-    {
-        if (data.length < PAIR_LENGTH) {
-            revert BadCallLength(data.length, PAIR_LENGTH);
-        }
+    function _jobArguments(bytes calldata data) private pure returns (Job calldata job, Completion calldata completion) {
+        if (data.length < PAIR_LENGTH) revert BadCallLength(data.length, PAIR_LENGTH);
         assembly ("memory-safe") {
             job := data.offset
             completion := add(data.offset, JOB_LENGTH)
