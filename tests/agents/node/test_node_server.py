@@ -41,7 +41,17 @@ def _answered(found: HttpServer) -> bool:
     return response is not None and response.status_code == 200
 
 
-def test_clients_that_never_read_lose_their_connections(listening: HttpServer) -> None:
+def test_clients_that_never_read_lose_their_connections(
+    listening: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[Exception | None] = []
+    forget = server._LimitedHttp.connection_lost
+
+    def connection_lost(self: Any, error: Exception | None) -> None:
+        lost.append(error)
+        forget(self, error)
+
+    monkeypatch.setattr(server._LimitedHttp, "connection_lost", connection_lost)
     listening.start(_app, seconds=2.0, connections=4)
     silent = []
     for _ in range(3):
@@ -50,7 +60,9 @@ def test_clients_that_never_read_lose_their_connections(listening: HttpServer) -
         client.connect(("127.0.0.1", listening.port))
         client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" * PIPELINED)
         silent.append(client)
-    until(lambda: _answered(listening), seconds=15)
+    # Before anybody reads: what ends a connection is the server.
+    until(lambda: len(lost) == len(silent), seconds=30)
+    assert _answered(listening)
     for client in silent:
         client.settimeout(20)
         assert _read(client) < PIPELINED * len(BODY)
