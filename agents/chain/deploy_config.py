@@ -11,6 +11,7 @@ from web3 import Web3
 from agents.chain.errors import ChainError
 
 LOCAL_CHAINS = (31337, 1337)
+"""Chains of one machine: they get a token of their own, and nobody reorganises their blocks."""
 
 _Seconds = Annotated[int, Field(gt=0, lt=1 << 40)]
 _Stake = Annotated[int, Field(ge=0, lt=1 << 72)]

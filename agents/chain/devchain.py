@@ -144,8 +144,12 @@ class DevChain:
         self._ready.set()
 
 
+def dev_key(index: int) -> bytes:
+    """The private key of one of the accounts that anvil fills with ether; everybody knows it."""
+    Account.enable_unaudited_hdwallet_features()
+    return bytes(Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}").key)
+
+
 def dev_wallet(index: int) -> Wallet:
     """One of the accounts that anvil fills with ether."""
-    Account.enable_unaudited_hdwallet_features()
-    path = f"m/44'/60'/0'/0/{index}"
-    return Wallet(bytes(Account.from_mnemonic(MNEMONIC, account_path=path).key))
+    return Wallet(dev_key(index))

@@ -363,8 +363,8 @@ Examples:
 @explained
 def deposit(amount: str, faucet: bool, as_json: bool, **given: Any) -> None:
     """Put tokens of your wallet into the Vault, to pay with. AMOUNT is in whole tokens."""
+    from agents.chain.deploy_config import LOCAL_CHAINS
     from agents.consumer.client import Client
-    from agents.market.settings import LOCAL_CHAINS
 
     settings = _settings(given)
     with Client.open(settings) as client:

@@ -199,34 +199,30 @@ class Demo:
     def _running_job(self, asking: Process) -> str | None:
         """The hash of the job that ada is at, once some of it is generated."""
         self._expect(asking.alive, f"asking ended early:\n{asking.tail()}")
-        escrow = self._network.deployment.contract(self._network.connection, "JobEscrow")
-        head = self._network.connection.latest().number
-        logs = self._network.connection.logs([escrow.address], max(0, head - 30), head)
-        opened = [e for log in logs if (e := escrow.decode(log)) and e.name == "JobOpened"]
-        for event in opened:
+        for event in self._log("JobOpened"):
             job = f"0x{event.args['jobHash'].hex()}"
             try:
                 state = httpx.get(f"{self._network.endpoints['ada']}/v1/jobs/{job}", timeout=2.0).json()
             except httpx.HTTPError:
                 return None
             if state.get("status") == "running":
-                return str(job)
+                return job
         return None
+
+    def _log(self, name: str | None = None) -> list[Event]:
+        """The escrow's events so far, all or those of one name."""
+        connection, deployment = self._network.connection, self._network.deployment
+        escrow = deployment.contract(connection, "JobEscrow")
+        logs = connection.logs([escrow.address], deployment.block, connection.latest().number)
+        events = [event for log in logs if (event := escrow.decode(log))]
+        return [event for event in events if name in (None, event.name)]
 
     def _events(self, job: str) -> list[Event]:
         """All the escrow's events about a job."""
-        escrow = self._network.deployment.contract(self._network.connection, "JobEscrow")
-        head = self._network.connection.latest().number
-        logs = self._network.connection.logs([escrow.address], self._network.deployment.block, head)
-        events = [event for log in logs if (event := escrow.decode(log))]
-        return [e for e in events if e.args.get("jobHash") == bytes.fromhex(job[2:])]
+        return [e for e in self._log() if e.args.get("jobHash") == bytes.fromhex(job[2:])]
 
     def _last_punished(self, node: Account) -> Event | None:
-        escrow = self._network.deployment.contract(self._network.connection, "JobEscrow")
-        head = self._network.connection.latest().number
-        logs = self._network.connection.logs([escrow.address], self._network.deployment.block, head)
-        events = [event for log in logs if (event := escrow.decode(log))]
-        found = [e for e in events if e.name == "NodePunished" and e.args["node"] == node.address]
+        found = [event for event in self._log("NodePunished") if event.args["node"] == node.address]
         return found[-1] if found else None
 
     def _balance(self, account: Account) -> int:

@@ -16,7 +16,7 @@ import httpx
 
 from agents.chain.deploy_config import DeploymentConfig
 from agents.chain.deployment import Deployment, deploy
-from agents.chain.devchain import DevChain, dev_wallet
+from agents.chain.devchain import DevChain, dev_key, dev_wallet
 from agents.chain.outbox import OutboxSettings
 from agents.chain.paths import cache_home
 from agents.chain.wallet import Wallet
@@ -106,9 +106,8 @@ class Network:
     def account(self, name: str) -> Account:
         """Somebody with a key, ether and DevUSD; made at the first call."""
         if name not in self._accounts:
-            wallet = dev_wallet(len(self._accounts) + 1)
             key = dev_key(len(self._accounts) + 1)
-            Wallet.create(name, password_file=self._password, private_key=key, rounds=_LIGHT_SCRYPT)
+            wallet = Wallet.create(name, password_file=self._password, private_key=key, rounds=_LIGHT_SCRYPT)
             token = self.deployment.contract(self.connection, "Token")
             self._transact(token.address, token.data("faucet", wallet.address, POCKET_MONEY))
             self._accounts[name] = Account(name, wallet.address, self._env(name))
@@ -230,16 +229,6 @@ class Network:
             w3.eth.send_transaction({"from": w3.eth.accounts[0], "to": to, "data": data})
         )
         assert receipt["status"] == 1
-
-
-def dev_key(index: int) -> bytes:
-    """The private key of one of anvil's accounts: everybody knows them."""
-    from eth_account import Account as Eth
-
-    from agents.chain.devchain import MNEMONIC
-
-    Eth.enable_unaudited_hdwallet_features()
-    return bytes(Eth.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}").key)
 
 
 def free_port() -> int:

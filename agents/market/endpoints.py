@@ -4,7 +4,7 @@ import ipaddress
 import socket
 from urllib.parse import urlsplit
 
-from agents.market.settings import LOCAL_CHAINS
+from agents.chain.deploy_config import LOCAL_CHAINS
 
 
 def refusal(url: str, chain_id: int, *, allow_private: bool = False) -> str | None:

@@ -6,11 +6,9 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from agents.chain.deploy_config import LOCAL_CHAINS
 from agents.chain.paths import cache_home, home
 from agents.market.errors import BadSetting
-
-LOCAL_CHAINS = (31337, 1337)
-"""Chains whose blocks nobody reorganises."""
 
 
 class AccountSettings(BaseSettings):

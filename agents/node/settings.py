@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import AfterValidator, AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from agents.chain.deploy_config import LOCAL_CHAINS
 from agents.chain.outbox import OutboxSettings
 from agents.chain.paths import cache_home
-from agents.market.settings import LOCAL_CHAINS
 from agents.node.errors import NodeError
 from agents.node.modelspec import ModelSpec
 from agents.protocol.messages import MAX_TOKENS, is_checksum_address
