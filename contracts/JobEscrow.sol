@@ -84,7 +84,11 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         uint256 longest = uint256(c.maxJobTime) + 2 * c.challengeWindow + c.deliveryWindow + c.disputeLimit;
         if (c.nodes.thawPeriod() <= longest) revert BadConfig("thawPeriod");
         // The escrow must not end a dispute that the court can still be at.
-        if (address(c.court) != address(0) && c.disputeLimit <= c.court.longest()) revert BadConfig("disputeLimit");
+        if (address(c.court) != address(0)) {
+            if (c.disputeLimit <= c.court.longest()) revert BadConfig("disputeLimit");
+            // Being right must pay for all rounds; the share is at most half, so the penalty is at least twice what they cost.
+            if (Pricing.share(c.penalty, c.winnerShare) < c.court.highestCost()) revert BadConfig("penalty");
+        }
         _registry = c.nodes;
         _models = c.models;
         _governor = address(c.governor);
@@ -232,8 +236,10 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         if (!upheld) return _registry.release(job.node, job.modelId, _penalty);
         uint256 won = _punish(id, job, _penalty, type(uint256).max);
         uint256 courtFee = Math.min(courtFeeOf[id], won);
-        courtFeeOf[id] = courtFee;
-        vault.pay(address(_court), courtFee);
+        if (courtFee != 0) {
+            courtFeeOf[id] = courtFee;
+            vault.pay(address(_court), courtFee);
+        }
         vault.pay(job.client, won - courtFee);
     }
 
@@ -255,7 +261,7 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
             ? Status.RuledUpheld
             : ruling == Ruling.Dismissed ? Status.RuledDismissed : Status.RuledUndecided;
         _jobs[subject] = word.moved(status, 0);
-        if (status == Status.RuledUpheld) courtFeeOf[subject] = courtFee;
+        if (courtFee != 0 && status == Status.RuledUpheld) courtFeeOf[subject] = courtFee;
         emit JobRuled(subject, status);
     }
 

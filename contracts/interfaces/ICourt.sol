@@ -24,7 +24,8 @@ struct Case {
 
 /// @title ICourt
 /// @notice Opened by `Vault.payAndCall(court, bond, abi.encode(Case, maskedPrompt, maskedOutput))` from the IDisputable contract;
-/// the ruling comes back through `IDisputable.onRuling(subject, …)`. A case is named by (the contract that opened it, subject).
+/// the ruling comes back through `IDisputable.onRuling(subject, …)`. The same case is not opened twice; that a subject
+/// is not disputed twice is the opener's to see to.
 interface ICourt is IVaultReceiver {
     /// @notice The bond for a case with this much evidence, in token base units.
     /// @param tokens Prompt and output tokens together.
@@ -32,4 +33,8 @@ interface ICourt is IVaultReceiver {
 
     /// @notice The longest that a dispute can take from its opening to its ruling, all rounds, in seconds.
     function longest() external view returns (uint40);
+
+    /// @notice The most that all rounds of a dispute can cost, in token base units. What an upheld dispute wins must be as much, or it would not be
+    /// worth anybody's while to be right.
+    function highestCost() external view returns (uint256);
 }

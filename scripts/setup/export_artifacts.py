@@ -21,9 +21,19 @@ from scripts.setup.errors import SetupError
 from scripts.setup.paths import ROOT
 from scripts.setup.step import Stamp, digest
 
-CONTRACTS = ("DevUSD", "JobEscrow", "ModelRegistry", "ModelToken", "NodeRegistry", "TuningGovernor", "Vault")
+CONTRACTS = (
+    "BlockHashRandomness",
+    "DevUSD",
+    "DisputeCourt",
+    "JobEscrow",
+    "ModelRegistry",
+    "ModelToken",
+    "NodeRegistry",
+    "TuningGovernor",
+    "Vault",
+)
 # Shapes of call data only: ABI without bytecode; name -> the file it is in.
-INTERFACES = {"IJobEscrowPayments": "IJobEscrow"}
+INTERFACES = {"IDisputeCourtPayments": "IDisputeCourt", "IJobEscrowPayments": "IJobEscrow"}
 ARTIFACTS = ROOT / "agents" / "chain" / "artifacts"
 BUILT = ROOT / "build" / "artifacts"
 
