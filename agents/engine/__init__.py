@@ -9,15 +9,17 @@ from agents.engine.errors import (
     InvalidTokens,
     ModelFileError,
 )
-from agents.engine.interface import Engine, Generation, Output, Stats
+from agents.engine.interface import NO_LOGITS, Engine, Examination, Generation, Output, Stats
 
 __all__ = [
+    "NO_LOGITS",
     "Busy",
     "ChatTemplateError",
     "ContextOverflow",
     "Engine",
     "EngineClosed",
     "EngineError",
+    "Examination",
     "Generation",
     "InvalidTokens",
     "ModelFileError",

@@ -17,7 +17,7 @@ _NOISE_NODE = (1).to_bytes(20, "big")
 def bit_class(engine: LlamaEngine, weights_cid: str) -> bytes:
     """The class of this engine for these weights, 32 bytes; `TOLERANT` for a GPU, another profile or build.
 
-    Takes as long as reading 64 tokens.
+    Takes as long as reading 64 tokens. An adapter is read with: its kernels are part of the promise.
 
     Raises:
         Busy, EngineClosed: as `Engine.generate`.

@@ -12,9 +12,11 @@ from pathlib import Path
 from agents.engine.errors import ModelFileError
 
 _SCALARS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-_STRING, _ARRAY = 8, 9
+_UINT32, _STRING, _ARRAY = 4, 8, 9
 _VERSIONS = (2, 3)
 _MOST_DIMENSIONS = 4
+_MOST_LAYERS = 512
+_UNSIGNED = {0: "<B", 2: "<H", 4: "<I", 10: "<Q"}
 _MEND = "fetch the weights again"
 
 
@@ -44,6 +46,20 @@ def check(path: Path, *, size: int | None = None, sha256: str | None = None) -> 
         raise ModelFileError(f"{path} is no sound GGUF file ({error}): {_MEND}") from None
 
 
+def context_length(path: Path) -> int:
+    """Of how many tokens a context the weights are made for; what the header says, not that it is sound.
+
+    Raises:
+        ModelFileError: the header is damaged or does not say.
+        OSError: the file can't be read.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _Walk(data).context()
+    except (_Damaged, ValueError) as error:  # an empty file can't be mapped
+        raise ModelFileError(f"{path} is no sound GGUF file ({error}): {_MEND}") from None
+
+
 class _Damaged(Exception):
     pass
 
@@ -53,20 +69,47 @@ class _Walk:
         self.data = data
         self.at = 0
 
-    def header(self) -> None:
+    def counts(self) -> tuple[int, int]:
+        """Of tensors and of metadata pairs."""
         if self.data[:4] != b"GGUF":
             raise _Damaged("it does not begin with GGUF")
         self.at = 4
         (version, tensors, pairs) = self.take("<IQQ")
         if version not in _VERSIONS:
             raise _Damaged(f"version {version} is not one of {_VERSIONS}")
+        return tensors, pairs
+
+    def context(self) -> int:
+        _, pairs = self.counts()
+        architecture, found = b"", dict[bytes, int]()
+        for _ in range(pairs):
+            key, (kind,) = self.string(), self.take("<I")
+            if kind == _UINT32:  # of another type it would not load
+                found[key] = self.take("<I")[0]
+            elif strings := self.value(kind):
+                architecture = strings[0] if key == b"general.architecture" else architecture
+            if b"\0" in key + architecture:
+                raise _Damaged("a name holds a zero byte")  # llama.cpp would read as far as that
+            if architecture and (length := found.get(architecture + b".context_length")) is not None:
+                return length
+        raise _Damaged("it does not say how long its context is")
+
+    def header(self) -> None:
+        tensors, pairs = self.counts()
         keys = set()
         for _ in range(pairs):
             key = self.string()
             if not key or key in keys:
                 raise _Damaged("a metadata key is empty or there twice")
             keys.add(key)
-            strings = self.value(self.take("<I")[0])
+            kind = self.take("<I")[0]
+            if key.endswith(b".block_count") and kind in _UNSIGNED:
+                (layers,) = struct.unpack_from(
+                    _UNSIGNED[kind], self.data[self.at : self.at + 8].ljust(8, b"\0")
+                )
+                if not 1 <= layers <= _MOST_LAYERS:
+                    raise _Damaged(f"it has {layers} layers")  # llama.cpp aborts on that
+            strings = self.value(kind)
             if key == b"tokenizer.ggml.tokens" and len(set(strings)) < len(strings):
                 raise _Damaged("a token is there twice")  # llama.cpp aborts on that
         if b"general.architecture" not in keys:

@@ -71,6 +71,11 @@ class LlamaGeneration:
         """Tokens so far."""
         return len(self._tokens)
 
+    @property
+    def tokens(self) -> list[int]:
+        """Those so far."""
+        return self._tokens
+
     def push(self, token: int) -> None:
         """One more token."""
         with self._changed:

@@ -33,6 +33,21 @@ class Stats:
     written_tokens: int
 
 
+NO_LOGITS = 0xFFFF_FFFF
+"""In place of a token where the model has nothing to say: from the first id it does not know on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What a verifier learns from one reading.
+
+    margins: as `Engine.score` gives them. second_best: a token id, or `NO_LOGITS`, a position asked for.
+    """
+
+    margins: NDArray[np.float64]
+    second_best: tuple[int, ...]
+
+
 class Generation(Protocol):
     """An answer on its way. Iterate over it, `for` or `async for`, from any thread and as often as you like.
 
@@ -130,6 +145,24 @@ class Engine(Protocol):
         say it. `tolerance` is the δ of the tolerant tier, 0 for exact.
 
         Raises:
+            InvalidTokens, ContextOverflow, Busy, EngineClosed: as `generate`.
+        """
+
+    def examine(
+        self,
+        prompt: Sequence[int],
+        output: Sequence[int],
+        sampling: Sampling,
+        positions: Sequence[int],
+        tolerance: int = 0,
+    ) -> "Future[Examination]":
+        """`score`, and the second-best token (raw logits, ties to the lower id) that follows each position.
+
+        `positions` are absolute, in prompt + output, in any order and repeated as one likes; one reading
+        gives everything. From the first id of the output outside the vocabulary on there are no logits.
+
+        Raises:
+            ValueError: a position is outside prompt + output.
             InvalidTokens, ContextOverflow, Busy, EngineClosed: as `generate`.
         """
 

@@ -34,6 +34,16 @@ class Writing:
         return self.text.size + self.handle.count
 
     @property
+    def skippable(self) -> int:
+        """How many tokens need not be read when a sequence holds them: all but the last."""
+        return int(self.text.size) - 1
+
+    def decoded(self) -> Tokens:
+        """What its sequence holds."""
+        written = np.array(self.handle.tokens[:-1], dtype=np.int32)
+        return np.concatenate([self.text[: self.read], written])
+
+    @property
     def cancelled(self) -> bool:
         """Whether nobody wants more of it."""
         return self.handle.cancelled
@@ -70,15 +80,27 @@ class Writing:
 
 @dataclass(slots=True, eq=False)
 class Reading:
-    """A text: the logits after token `first` and each later one go to `use(row, logits)`, in order."""
+    """A text: the logits after each token that is `asked` go to `use(row, logits)`, in order.
+
+    asked: bool of the text's shape. row: how many such logits came before these.
+    """
 
     text: Tokens
-    first: int
+    asked: NDArray[np.bool_]
     use: Callable[[int, Logits], None]
     result: Callable[[], Any]
     future: "Future[Any]" = field(default_factory=Future)
     read: int = 0
     rows: int = 0
+
+    @property
+    def skippable(self) -> int:
+        """How many tokens need not be read when a sequence holds them: those before the first asked."""
+        return int(np.argmax(self.asked))
+
+    def decoded(self) -> Tokens:
+        """What its sequence holds."""
+        return self.text[: self.read]
 
     @property
     def cancelled(self) -> bool:
@@ -96,7 +118,7 @@ class Reading:
 
     def wanted(self, count: int) -> NDArray[np.bool_]:
         """Which of the next `count` tokens' logits are needed."""
-        return np.arange(self.read, self.read + count) >= self.first
+        return self.asked[self.read : self.read + count]
 
     def take(self, logits: Logits) -> bool:
         """Use the rows that were wanted; whether the job is done."""

@@ -6,19 +6,21 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.engine.errors import ContextOverflow, InvalidTokens
+from agents.engine.examination import Examiner
 from agents.engine.handle import LlamaGeneration
-from agents.engine.interface import Stats
+from agents.engine.interface import Examination, Stats
 from agents.engine.jobs import Logits, Reading, Tokens, Writing
 from agents.engine.native import CANONICAL, Context, Model, is_canonical_build
 from agents.engine.scheduler import Scheduler
 from agents.engine.threads import physical_cores
 from agents.engine.tokenizer import LlamaTokenizer
-from agents.protocol.sampling import Sampling, margins
+from agents.protocol.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class EngineConfig:
     batch, interleave: most tokens of a text read at once, alone and while answers are being written.
     profile: native.CANONICAL or native.NATIVE.
     chat_template: instead of the one in the file.
+    adapter: a LoRA in GGUF made for these weights, at the strength it names; every job runs through it.
+    reuse: keep finished texts in their sequences; one that begins alike is read from where it differs, and is
+        as exact. How soon an answer begins then tells what was read before: leave it off where strangers ask.
     """
 
     path: Path
@@ -45,13 +50,15 @@ class EngineConfig:
     interleave: int = 32
     profile: str = CANONICAL
     chat_template: str | None = None
+    adapter: Path | None = None
+    reuse: bool = False
 
 
 class LlamaEngine:
     """See `interface.Engine`. `exact` says whether its bits are those of the canonical profile.
 
     Raises:
-        ModelFileError: the weights file is missing, damaged or unknown to llama.cpp.
+        ModelFileError: the weights or the adapter are missing, damaged, unknown to llama.cpp or no pair.
         EngineError: llama.cpp can't make the context.
         ValueError: a setting is out of range.
     """
@@ -63,23 +70,17 @@ class LlamaEngine:
         if not 0 <= config.context <= model.context_length:
             raise ValueError(f"a context of {config.context} tokens: the model has {model.context_length}")
         self.config = config
+        self._model = model
         self.context = config.context or model.context_length
         self.exact = config.profile == CANONICAL and config.gpu_layers == 0 and is_canonical_build()
         self.tokenizer = LlamaTokenizer(model, config.chat_template)
         self._scheduler = Scheduler(
-            lambda: Context(
-                model,
-                sequences=config.sequences,
-                length=self.context,
-                batch=config.batch,
-                threads=config.threads or physical_cores(),
-                profile=config.profile,
-                gpu=config.gpu_layers != 0,
-            ),
+            lambda: self._context(model, sequences=config.sequences, length=self.context),
             sequences=config.sequences,
             queue=config.queue,
             batch=config.batch,
             interleave=config.interleave,
+            reuse=config.reuse,
         )
 
     def generate(
@@ -96,24 +97,19 @@ class LlamaEngine:
     def score(
         self, prompt: Sequence[int], output: Sequence[int], sampling: Sampling, tolerance: int = 0
     ) -> "Future[NDArray[np.float64]]":
-        text = self._checked(prompt)
-        self._check_room(text.size, len(output))
-        size = self.tokenizer.vocab_size
-        known = next((i for i, token in enumerate(output) if not 0 <= token < size), len(output))
-        claimed = np.array(output[:known], dtype=np.int32)
-        found = np.full(len(output), np.inf)
+        reading = self._reading(prompt, output, sampling, tolerance, ())
+        return self._read(reading.job(lambda: reading.margins))
 
-        def use(row: int, logits: Logits) -> None:
-            rows = slice(row, row + len(logits))
-            found[rows] = margins(logits, claimed[rows], sampling, text.size + row, tolerance)
-
-        if known == 0:
-            ready: Future[NDArray[np.float64]] = Future()
-            ready.set_result(found)
-            return ready
-        job = Reading(np.concatenate([text, claimed[:-1]]), text.size - 1, use, lambda: found)
-        self._scheduler.submit(job)
-        return job.future
+    def examine(
+        self,
+        prompt: Sequence[int],
+        output: Sequence[int],
+        sampling: Sampling,
+        positions: Sequence[int],
+        tolerance: int = 0,
+    ) -> "Future[Examination]":
+        reading = self._reading(prompt, output, sampling, tolerance, positions)
+        return self._read(reading.job(reading.examination))
 
     def logits_digest(self, tokens: Sequence[int]) -> "Future[bytes]":
         """sha256 over the logits after every token, float32 little-endian: the probe of a bit class.
@@ -128,9 +124,31 @@ class LlamaEngine:
         def use(_row: int, logits: Logits) -> None:
             digest.update(logits.astype("<f4", copy=False).tobytes())
 
-        job = Reading(text, 0, use, digest.digest)
+        job = Reading(text, np.ones(text.size, dtype=np.bool_), use, digest.digest)
         self._scheduler.submit(job)
         return job.future
+
+    def states(self, prompt: Sequence[int], output: Sequence[int]) -> NDArray[np.float32]:
+        """The last hidden state before each token of an output, float32 of shape (len(output), width).
+
+        For `rastic.fingerprint`. Reads the text in a cache of its own, in the caller's thread, beside jobs;
+        takes as long as `score`.
+
+        Raises:
+            InvalidTokens: no prompt, no output, or an id outside the vocabulary.
+            ContextOverflow: prompt and output exceed `context`.
+            EngineError: llama.cpp can't make the cache, or fails.
+        """
+        text = np.concatenate([self._checked(prompt), self._checked(output)])
+        self._check_room(text.size, 0)
+        text = text[:-1]
+        context = self._context(self._model, sequences=1, length=int(text.size), states=True)
+        try:
+            step = self.config.batch
+            rows = [context.states(text[at : at + step], at, 0) for at in range(0, text.size, step)]
+        finally:
+            context.close()
+        return np.concatenate(rows)[len(prompt) - 1 :]
 
     def stats(self) -> Stats:
         return self._scheduler.stats()
@@ -145,6 +163,42 @@ class LlamaEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _context(self, model: Model, *, sequences: int, length: int, states: bool = False) -> Context:
+        config = self.config
+        context = Context(
+            model,
+            sequences=sequences,
+            length=length,
+            batch=config.batch,
+            threads=config.threads or physical_cores(),
+            profile=config.profile,
+            gpu=config.gpu_layers != 0,
+            states=states,
+        )
+        if config.adapter is not None:
+            context.adapt(config.adapter)
+        return context
+
+    def _reading(
+        self,
+        prompt: Sequence[int],
+        output: Sequence[int],
+        sampling: Sampling,
+        tolerance: int,
+        positions: Sequence[int],
+    ) -> Examiner:
+        text = self._checked(prompt)
+        self._check_room(text.size, len(output))
+        return Examiner(text, output, self.tokenizer.vocab_size, sampling, tolerance, positions)
+
+    def _read(self, job: Reading) -> "Future[Any]":
+        if job.asked.any():
+            self._scheduler.submit(job)
+        else:
+            job.start()
+            job.finish()
+        return job.future
 
     def _checked(self, prompt: Sequence[int]) -> Tokens:
         text = np.array(prompt, dtype=np.int64)

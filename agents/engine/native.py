@@ -108,14 +108,23 @@ class Context:
 
     Every sequence has cells of its own, in order of position, since attention sums in the order of cells. In
     one cache for all (`kv_unified`) a sequence that fills its finished neighbours' gaps is summed in another
-    order, and about 2 % of positions differ.
+    order, and about 2 % of positions differ. With `states` it also keeps the last hidden states.
 
     Raises:
         EngineError: llama.cpp can't make it, most often for lack of memory.
     """
 
     def __init__(
-        self, model: Model, *, sequences: int, length: int, batch: int, threads: int, profile: str, gpu: bool
+        self,
+        model: Model,
+        *,
+        sequences: int,
+        length: int,
+        batch: int,
+        threads: int,
+        profile: str,
+        gpu: bool,
+        states: bool = False,
     ) -> None:
         params = lib.llama_context_default_params()
         params.n_ctx = length * sequences
@@ -126,6 +135,7 @@ class Context:
         params.swa_full = True  # a sliding window's smaller cache reuses cells out of order
         params.offload_kqv = params.op_offload = gpu
         params.no_perf = True
+        params.embeddings = states
         if profile == CANONICAL:
             params.flash_attn_type = _FLASH_ON
             params.type_k = params.type_v = lib.GGML_TYPE_Q8_0
@@ -184,9 +194,43 @@ class Context:
             return np.empty((0, self._model.vocab_size), dtype=np.float32)
         return np.ctypeslib.as_array(lib.llama_get_logits(self._pointer), (rows, self._model.vocab_size))
 
-    def forget(self, sequence: int) -> None:
-        """Free a sequence's cells."""
-        lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+    def states(self, tokens: ArrayLike, first: int, sequence: int) -> NDArray[np.float32]:
+        """Run at most `batch` tokens from position `first` on, in a context made with `states`.
+
+        Returns the last hidden state after each, normed, float32 of shape (tokens, width).
+
+        Raises:
+            EngineError: as `decode`.
+        """
+        count = np.size(tokens)
+        self.decode(tokens, range(first, first + count), sequence, True)
+        shape = (count, lib.llama_model_n_embd(self._model.pointer))
+        return np.ctypeslib.as_array(lib.llama_get_embeddings(self._pointer), shape).copy()
+
+    def adapt(self, path: Path, scale: float = 1.0) -> None:
+        """Run everything from now on through a LoRA in GGUF; forget what was read before.
+
+        Raises:
+            ModelFileError: the file is missing, damaged or no adapter for this model.
+        """
+        gguf.check(path)
+        _recent.clear()
+        _loading.append(path)
+        try:
+            adapter = lib.llama_adapter_lora_init(
+                self._model.pointer, os.fsencode(path)
+            )  # freed with the model
+        finally:
+            _loading.pop()
+        if not adapter:
+            raise ModelFileError(f"{path} is no adapter for this model ({_said()}): fetch the right one")
+        adapters, scales = (type(adapter) * 1)(adapter), (ctypes.c_float * 1)(scale)
+        if lib.llama_set_adapters_lora(self._pointer, adapters, 1, scales) != 0:
+            raise ModelFileError(f"llama.cpp does not take the adapter {path} ({_said()})")
+
+    def forget(self, sequence: int, position: int = 0) -> None:
+        """Free a sequence's cells, from a position on; the next ones follow in order."""
+        lib.llama_memory_seq_rm(self._memory, sequence, position, -1)
 
     def move(self, source: int, target: int) -> None:
         """Give a sequence another number, with its cells in their order; `target` must be free."""

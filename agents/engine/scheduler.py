@@ -6,13 +6,18 @@ decodes one token of every answer that is being written.
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+
+import numpy as np
 
 from agents.engine.errors import Busy, EngineClosed, EngineError
 from agents.engine.interface import Stats
-from agents.engine.jobs import Job, Logits, Reading, Writing
+from agents.engine.jobs import Job, Logits, Reading, Tokens, Writing
 from agents.engine.native import Context
+
+_LEAST_SHARED = 8
+"""Fewer tokens than these are no reason to choose a sequence."""
 
 _PATIENCE = 4
 """How many times writing goes before reading that waits."""
@@ -22,18 +27,28 @@ class Scheduler:
     """Runs jobs in a context that `make` builds in the thread that will own it.
 
     At most `queue` jobs of each kind wait beyond the sequences there are. A chunk has at most `batch` tokens,
-    `interleave` while answers are being written, which wait for it.
+    `interleave` while answers are being written, which wait for it. With `reuse` a finished text stays in its
+    sequence until another takes its place, and one that begins alike is read from where it differs.
 
     Raises:
         EngineError: whatever `make` raises.
     """
 
     def __init__(
-        self, make: Callable[[], Context], *, sequences: int, queue: int, batch: int, interleave: int
+        self,
+        make: Callable[[], Context],
+        *,
+        sequences: int,
+        queue: int,
+        batch: int,
+        interleave: int,
+        reuse: bool = False,
     ) -> None:
         self._sequences, self._queue, self._batch, self._interleave = sequences, queue, batch, interleave
         self._waiting: dict[type[Job], deque[Job]] = {Writing: deque(), Reading: deque()}
         self._running: dict[int, Job] = {}  # by sequence, oldest first
+        self._reuse = reuse
+        self._kept: dict[int, Tokens] = {}  # by free sequence: what it still holds
         self._admission, self._chunks = _Turns(), _Turns()
         self._read = self._written = 0
         self._changed = threading.Condition()
@@ -110,20 +125,37 @@ class Scheduler:
             while (free := self._free_sequences()) and (writings or readings):
                 # Neighbours are decoded together: answers gather at the low end, readings at the other.
                 if self._admission.reading(bool(writings), bool(readings)):
-                    sequence, job = free[-1], readings.popleft()
+                    free, job = free[::-1], readings.popleft()
                 else:
-                    sequence, job = free[0], writings.popleft()
+                    job = writings.popleft()
+                sequence = self._place(context, free, job)
                 job.start()
                 self._running[sequence] = job
         for job in unwanted:
             job.finish()
         self._close_gap(context)
 
+    def _place(self, context: Context, free: Sequence[int], job: Job) -> int:
+        """A free sequence, the first ones preferred; what it holds of the job's text is not read again."""
+        shared = {sequence: _alike(kept, job) for sequence, kept in self._kept.items()}
+        best = max(shared, key=shared.__getitem__, default=None)
+        if best is not None and shared[best] >= _LEAST_SHARED:
+            del self._kept[best]
+            context.forget(best, shared[best])
+            job.read = shared[best]
+            return best
+        sequence = next((s for s in free if s not in self._kept), free[0])
+        if self._kept.pop(sequence, None) is not None:
+            context.forget(sequence)
+        return sequence
+
     def _close_gap(self, context: Context) -> None:
         # llama.cpp decodes each run of neighbouring sequences apart: close a gap that nobody fills.
         free = self._free_sequences()
         writing = [s for s, job in self._running.items() if isinstance(job, Writing)]
         if free and writing and free[0] < max(writing):
+            if self._kept.pop(free[0], None) is not None:
+                context.forget(free[0])
             context.move(max(writing), free[0])
             with self._changed:
                 self._running[free[0]] = self._running.pop(max(writing))
@@ -178,7 +210,10 @@ class Scheduler:
         job.finish()  # last: who has the answer finds the sequence free
 
     def _free(self, context: Context, sequence: int) -> None:
-        context.forget(sequence)
+        if self._reuse:
+            self._kept[sequence] = self._running[sequence].decoded()
+        else:
+            context.forget(sequence)
         with self._changed:
             del self._running[sequence]
 
@@ -201,6 +236,12 @@ class Scheduler:
         error = EngineClosed(f"the engine died ({self._dead}): start a new one")
         error.__cause__ = self._dead
         return error
+
+
+def _alike(kept: Tokens, job: Job) -> int:
+    most = min(kept.size, job.skippable)
+    differ = kept[:most] != job.text[:most]
+    return int(np.argmax(differ)) if differ.any() else most
 
 
 class _Turns:

@@ -31,11 +31,16 @@ from agents.trainer.trial import try_out
 RULES = Verification(
     exact=ExactThresholds(slash_max=20_000),
     tolerant=TolerantThresholds(
-        greedy=Thresholds(refuse_max=600_000, refuse_mean=50_000, slash_max=1_500_000, slash_mean=250_000),
-        sampled=Thresholds(refuse_max=1_200_000, refuse_mean=50_000, slash_max=2_600_000, slash_mean=250_000),
+        greedy=Thresholds(refuse_max=1_560_000, refuse_mean=84_000, slash_max=3_120_000, slash_mean=250_000),
+        sampled=Thresholds(refuse_max=2_490_000, refuse_mean=74_000, slash_max=4_970_000, slash_mean=250_000),
     ),
 )
-"""Thresholds until a model has been calibrated, micro-logits (docs/protocol.md section 6)."""
+"""Thresholds until a model has been calibrated, micro-logits (docs/protocol.md section 6).
+
+What a calibration of SmolLM2-135M on 300 honest answers a way of sampling gives (docs/rastic.md), to refuse
+one honest answer in 10,000; tighter ones (.6 and 1.2) had refused 3 of those 600. Only the mean's slash
+threshold is higher than fitted: a model that nobody calibrated is no reason to slash for less.
+"""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,20}|0x[0-9a-f]{1,16}")

@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from bench.rastic import campaign, cost, figures, report, table
+from bench.rastic import campaign, classes, cost, figures, report, table
 from bench.rastic.prompts import MODES
 from bench.results import record
 
@@ -29,9 +29,10 @@ def main(part: str, count: int) -> None:
         if any(codes):
             raise click.ClickException("the campaign broke off; run it again, it goes on where it was")
     if part in ("all", "cost"):
-        record(cost.measure())
+        record([*cost.measure(), *cost.measure_siblings()])
     if part != "cost":
         table.measure()
+        record(classes.measure())
         figures.main()
         report.main()
 

@@ -46,11 +46,11 @@ def load(tier: str, mode: str) -> Lane:
     """From the files."""
     impostors = {}
     for name in IMPOSTORS:
-        found = _margins(tier, name, mode)
+        found = margins_of(tier, name, mode)
         if found:
             impostors[name] = (store.load_answers(store.answers_file(name, mode)), found)
     variants = {_job(entry): entry for entry in store.lines(store.margins_file(tier, "variants", mode))}
-    honest = _margins(tier, "honest", mode)
+    honest = margins_of(tier, "honest", mode)
     return Lane(
         tier, mode, store.load_answers(store.answers_file("honest", mode)), honest, variants, impostors
     )
@@ -186,7 +186,8 @@ NAMES = (*_MADE, *IMPOSTORS)
 assert max(LENGTHS) == MOST
 
 
-def _margins(tier: str, name: str, mode: str) -> dict[int, Margins]:
+def margins_of(tier: str, name: str, mode: str) -> dict[int, Margins]:
+    """As they lie on disk, by job."""
     entries = store.lines(store.margins_file(tier, name, mode))
     return {_job(entry): store.unpack_margins(str(entry["margins"])) for entry in entries}
 

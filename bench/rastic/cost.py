@@ -4,6 +4,7 @@ Everything runs with one thread in the canonical profile, measured in CPU time o
 so that neighbours on the machine cost little; the figure is the median of the ratios of rounds.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ LENGTHS = (5, 10, 16, 64, 256, 512)
 SAMPLED = (16, 64, 256)
 """Fewer where sampled: noise and nucleus add little."""
 
+SIBLINGS = (5, 16, 64, 256)
+TOGETHER = ((4, 10), (4, 32), (4, 64))
+"""How many texts of how many tokens in one batch."""
+
 PAPER_K = 3
 
 _CONTEXT = 1024
@@ -44,6 +49,16 @@ class Cost:
     verify_over_generate: float
     verify_over_floor: float
     paper_over_generate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """Seconds of CPU time, and the median of their ratios in rounds."""
+
+    tokens: int
+    generate: float
+    verify: float
+    verify_over_generate: float
 
 
 class Stopwatch:
@@ -69,16 +84,20 @@ class Stopwatch:
             output.append(choose(logits[0], self.how, at))
         self.output = output
 
-    def verify(self) -> None:
-        """What a client does: every margin."""
-        self.reader.forget(0)
+    def verify(self, begin: int = 0) -> None:
+        """What a client does: every margin. It has read the text up to `begin` already."""
+        self.reader.forget(0, begin)
         text, first = [*self.prompt, *self.output[:-1]], len(self.prompt) - 1
-        for start in range(0, len(text), CANON.batch):
+        for start in range(begin, len(text), CANON.batch):
             at = np.arange(start, min(start + CANON.batch, len(text)))
             logits = self.reader.decode(text[start : start + CANON.batch], at, 0, at >= first)
             row = max(start - first, 0)
             claimed = self.output[row : row + len(logits)]
             assert not margins(logits, claimed, self.how, len(self.prompt) + row).any()
+
+    def sibling(self) -> None:
+        """The same after another answer to the prompt was generated or checked here: it is not read again."""
+        self.verify(len(self.prompt) - 1)
 
     def floor(self) -> None:
         """llama.cpp reading the same text in its largest batches, logits and all, without a look at them."""
@@ -120,7 +139,11 @@ def measure(
             repeat = max(1, 16 // tokens)
 
             def all_of(action: Callable[[], None], repeat: int = repeat) -> Callable[[], None]:
-                return lambda: [action() for _ in range(repeat)] and None
+                def several() -> None:
+                    for _ in range(repeat):
+                        action()
+
+                return several
 
             times = [[_cpu(all_of(action)) / repeat for action in actions] for _ in range(rounds)]
             generate, verify, floor, paper = (median(column) for column in zip(*times, strict=True))
@@ -147,5 +170,49 @@ def measure(
     return results
 
 
+def measure_siblings(rounds: int = 3) -> list[Result]:
+    """A check whose prompt was read before, over generating; several texts in one batch, over one by one."""
+    results, lines = [], []
+    for tokens in SIBLINGS:
+        watch = Stopwatch(WEIGHTS, tokens, sampling("greedy", 20))
+        watch.generate()
+        watch.verify()
+        times = [(_cpu(watch.generate), _cpu(watch.sibling)) for _ in range(rounds)]
+        ratio = median(check / write for write, check in times)
+        lines.append(Sibling(tokens, median(t[0] for t in times), median(t[1] for t in times), ratio))
+        note = f"CPU time, 1 thread; its {len(watch.prompt)} prompt tokens were read before; {rounds} rounds"
+        results.append(
+            Result(f"rastic.verify_sibling_over_generate.{tokens}", ratio, "ratio", "generating", note)
+        )
+    write("siblings.csv", lines)
+    for count, tokens in TOGETHER:
+        ratio = _together(count, tokens, rounds)
+        note = f"CPU time, 1 thread; {count} texts of {tokens} tokens, logits of half; {rounds} rounds"
+        results.append(
+            Result(f"rastic.batched_over_apart.{tokens}", ratio, "ratio", "one decode a text", note)
+        )
+    return results
+
+
+def _together(count: int, tokens: int, rounds: int) -> float:
+    model = Model(WEIGHTS)
+    context = Machine(batch=256).context(model, sequences=count, length=256)
+    texts = np.random.Generator(np.random.Philox(key=2)).integers(100, 40_000, (count, tokens))
+    at = np.arange(tokens)
+
+    def apart() -> None:
+        for sequence, text in enumerate(texts):
+            context.forget(sequence)
+            context.decode(text, at, sequence, at >= tokens // 2)
+
+    def together() -> None:
+        for sequence in range(count):
+            context.forget(sequence)
+        wanted = np.tile(at >= tokens // 2, count)
+        context.decode(texts.ravel(), np.tile(at, count), np.repeat(np.arange(count), tokens), wanted)
+
+    return median(_cpu(together) / _cpu(apart) for _ in range(rounds))
+
+
 if __name__ == "__main__":
-    record(measure())
+    record(measure_siblings() if sys.argv[1:] == ["siblings"] else measure())

@@ -1,7 +1,5 @@
 """A way to run weights: what a node or a judge may choose beyond the canonical profile."""
 
-import ctypes
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,13 +63,4 @@ class _Context(Context):
                 raise EngineError(f"llama.cpp can't make a context of {machine}")
             self._memory = lib.llama_get_memory(self._pointer)
         if machine.adapter is not None:
-            adapter = lib.llama_adapter_lora_init(model.pointer, os.fsencode(machine.adapter))
-            if not adapter:
-                raise EngineError(f"{machine.adapter} is no adapter for this model")
-            adapters, scales = (type(adapter) * 1)(adapter), (ctypes.c_float * 1)(machine.scale)
-            if lib.llama_set_adapters_lora(self._pointer, adapters, 1, scales):
-                raise EngineError(f"llama.cpp does not take the adapter {machine.adapter}")
-
-    def rewind(self, sequence: int, position: int) -> None:
-        """Forget a sequence from a position on."""
-        lib.llama_memory_seq_rm(self._memory, sequence, position, -1)
+            self.adapt(machine.adapter, machine.scale)

@@ -40,6 +40,12 @@ LABELS = {
     "speculative": "that model writes, every 4th token true",
     "repetition": "honest for 16 tokens, then repeating",
 }
+_JUDGES = {
+    "class-zen4": "AVX-512",
+    "class-haswell": "AVX2",
+    "class-sse42": "SSE4.2",
+    "tolerant": "f16 cache, plain attention",
+}
 _WAYS = {"greedy": "greedy", "t08": "sampled"}
 
 Rows = list[dict[str, str]]
@@ -82,6 +88,23 @@ def honest() -> str:
     return "\n".join(lines)
 
 
+def classes() -> str:
+    """Honest answers read on other machines."""
+    lines = [
+        "| judge | answers | positions | with a margin | largest | largest mean | refused |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in table.read("classes.csv"):
+        figures = (
+            f"{100 * float(row['differing']):.1f} % | {float(row['largest']):.2f} | {float(row['mean']):.3f}"
+        )
+        lines.append(
+            f"| {_JUDGES[row['judge']]}, {_WAYS[row['mode']]} | {row['answers']} | "
+            f"{int(row['positions']):,} | {figures} | {row['refused']} |"
+        )
+    return "\n".join(lines)
+
+
 def thresholds() -> str:
     """What a calibration on all honest answers gives."""
     rows = {(row["mode"], row["statistic"]): float(row["value"]) for row in table.read("thresholds.csv")}
@@ -110,16 +133,27 @@ def attacks() -> str:
 
 
 def evidence() -> str:
-    """Answers until the sequential test accuses."""
+    """Answers until the sequential test accuses, greedy / sampled."""
     rows = [row for row in table.read("sequential.csv") if row["length"] == "64"]
     lines = ["| what the node does | median | 99.9 % |", "|---|---|---|"]
     for name in ("honest", *LABELS):
-        for row in (row for row in rows if row["attack"] == name):
-            ends = [
-                "never" if row[key] == "inf" else str(int(float(row[key]))) for key in ("half", "percent_999")
-            ]
-            label = LABELS.get(name, name)
-            lines.append(f"| {label} ({_WAYS[row['mode']]}) | {ends[0]} | {ends[1]} |")
+        found = _by_mode(rows, name)
+        if any(found):
+            cells = [" / ".join(_answers(row, key) for row in found) for key in ("half", "percent_999")]
+            lines.append(f"| {LABELS.get(name, name)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def activations() -> str:
+    """What fingerprints of hidden states tell."""
+    lines = [
+        "| judge | sold as Q4_1 | tokens | answers | AUC, whole states | AUC, fingerprint |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in table.read("activations.csv"):
+        figures = " | ".join(f"{float(row[key]):.3f}" for key in ("auc_states", "auc_fingerprint"))
+        name = row["impostor"].upper()
+        lines.append(f"| {row['judge']} | {name} | {row['tokens']} | {row['answers']} | {figures} |")
     return "\n".join(lines)
 
 
@@ -138,46 +172,59 @@ def cost() -> str:
 
 
 def tokens() -> str:
-    """How many tokens until nearly all are caught."""
+    """How many tokens until nearly all are caught, greedy / sampled."""
     lines = [
         "| attack | exact: half | 99.9 % | tolerant: half | 99 % | 99.9 % | tokens read |",
         "|---|---|---|---|---|---|---|",
     ]
-    rows = {(row["tier"], row["mode"], row["attack"]): row for row in table.read("tokens.csv")}
+    rows = table.read("tokens.csv")
     for name in LABELS:
-        for mode in MODES:
-            exact, tolerant = rows.get(("exact", mode, name)), rows.get(("tolerant", mode, name))
-            if exact is None and tolerant is None:
-                continue
-            cells = [_cell(exact, "half"), _cell(exact, "percent_999")]
-            cells += [_cell(tolerant, key) for key in ("half", "percent_99", "percent_999")]
-            most = (tolerant or exact or {})["most"]
-            lines.append(f"| {LABELS[name]} ({_WAYS[mode]}) | {' | '.join(cells)} | {most} |")
+        exact, tolerant = (
+            _by_mode([row for row in rows if row["tier"] == tier], name) for tier in ("exact", "tolerant")
+        )
+        if not any(exact) and not any(tolerant):
+            continue
+        cells = [
+            " / ".join("–" if row is None else row[key] or "no" for row in found)
+            for found, key in [
+                *((exact, key) for key in ("half", "percent_999")),
+                *((tolerant, key) for key in ("half", "percent_99", "percent_999")),
+            ]
+        ]
+        most = max(int(row["most"]) for row in (*exact, *tolerant) if row)
+        lines.append(f"| {LABELS[name]} | {' | '.join(cells)} | {most} |")
     return "\n".join(lines)
 
 
 def sampled() -> str:
-    """The paper's mode against its closed form."""
-    lines = [
-        "| attack | wrong positions | k = 1 | k = 3 | k = 8 |",
-        "|---|---|---|---|---|",
-    ]
+    """The paper's mode against its closed form, greedy and sampled answers in the order of modes."""
+    lines = ["| attack | wrong positions, % | k = 1 | k = 3 | k = 8 |", "|---|---|---|---|---|"]
     rows = table.read("sampled.csv")
     for name in LABELS:
-        for mode in MODES:
-            chosen = [row for row in rows if (row["attack"], row["mode"]) == (name, mode)]
-            if chosen:
-                cells = [
-                    f"{100 * float(row['measured']):.1f} ({100 * float(row['closed_form']):.1f}) %"
-                    for row in chosen
-                ]
-                wrong = f"{100 * float(chosen[0]['wrong']):.0f} %"
-                lines.append(f"| {LABELS[name]} ({_WAYS[mode]}) | {wrong} | {' | '.join(cells)} |")
+        by_k = [_by_mode([row for row in rows if row["k"] == k], name) for k in ("1", "3", "8")]
+        if not any(by_k[0]):
+            continue
+        wrong = " / ".join("–" if row is None else f"{100 * float(row['wrong']):.0f}" for row in by_k[0])
+        cells = [" / ".join(_measured(row) for row in found) for found in by_k]
+        lines.append(f"| {LABELS[name]} | {wrong} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(row: dict[str, str] | None, key: str) -> str:
-    return "" if row is None else row[key] or "not within"
+def _measured(row: dict[str, str] | None) -> str:
+    if row is None:
+        return "–"
+    return f"{100 * float(row['measured']):.0f} ({100 * float(row['closed_form']):.0f})"
+
+
+def _by_mode(rows: Rows, name: str) -> list[dict[str, str] | None]:
+    found = {row["mode"]: row for row in rows if row["attack"] == name}
+    return [found.get(mode) for mode in MODES]
+
+
+def _answers(row: dict[str, str] | None, key: str) -> str:
+    if row is None:
+        return "–"
+    return "never" if row[key] == "inf" else str(int(float(row[key])))
 
 
 def _counts(rows: Rows, tier: str, name: str, lengths: tuple[int, ...]) -> tuple[int, int]:
@@ -207,10 +254,12 @@ def _auc(rows: Rows, name: str) -> str:
 
 _PARTS: dict[str, Callable[[], str]] = {
     "honest": honest,
+    "classes": classes,
     "thresholds": thresholds,
     "attacks": attacks,
     "tokens": tokens,
     "evidence": evidence,
+    "activations": activations,
     "cost": cost,
     "sampled": sampled,
 }

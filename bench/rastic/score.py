@@ -21,6 +21,11 @@ from bench.rastic.store import Answer
 
 LENGTHS = (8, 16, 64, 256)
 TIERS = {"exact": (CANON, 0), "tolerant": (OTHER, TOLERANCE)}
+CLASSES = ("zen4", "haswell", "sse42")
+"""Stock builds of llama.cpp for other instruction sets (classes.py), with the profile's own cache and flash
+attention."""
+
+MACHINES = {**TIERS, **{f"class-{name}": (CANON, TOLERANCE) for name in CLASSES}}
 AFTER = 16
 """How many tokens are read after a change that makes all that follows wrong: more can only add to the
 margins."""
@@ -54,7 +59,7 @@ class Judge:
 
     def again(self, position: int, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Forget the text from an absolute position on, read others: the logits after each."""
-        self._context.rewind(0, position)  # type: ignore[attr-defined]
+        self._context.forget(0, position)
         self._length = position
         return self._more(tokens, 0)
 
@@ -92,7 +97,7 @@ def _each(path: Path, tier: str, name: str, mode: str, prompts: Sequence[Prompt]
     todo = [prompt for prompt in prompts if prompt.id in answers and prompt.id not in done]
     if not todo:
         return
-    judge = Judge(path, *TIERS[tier])
+    judge = Judge(path, *MACHINES[tier])
     for number, prompt in enumerate(todo, 1):
         answer = answers[prompt.id]
         if tier == "exact" and not variants:
@@ -173,11 +178,11 @@ class _Variants:
         return margin if np.isfinite(margin) else 1e9
 
     def _wrong(self, row: int) -> int:
-        return next(t for t in self.random[row:] if t != self.answer.tokens[row])
+        return int(next(t for t in self.random[row:] if t != self.answer.tokens[row]))
 
     def _runner_up(self, row: int) -> int:
         # what a node says that wants to steer the answer and be seen least
-        logits = self.logits[row].copy()
+        logits: NDArray[np.float32] = self.logits[row].copy()
         logits[self.answer.tokens[row]] = -1e9
         return choose(logits, self.how, len(self.text) + row)
 

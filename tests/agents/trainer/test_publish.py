@@ -57,7 +57,7 @@ def test_a_published_model_can_be_found_fetched_and_sold(
     assert manifest.weights.size == weights.stat().st_size
     assert (manifest.weights.quantization, manifest.context_length) == ("Q4_1", 8192)
     assert 2 in manifest.end_tokens
-    assert manifest.verification.tolerant.sampled.slash_max == 2_600_000
+    assert manifest.verification.tolerant.sampled.slash_max == 4_970_000
     assert found["bitClasses"] == list(manifest.bit_classes)
     assert store.path_of(Cid.parse(found["weights"])).read_bytes()[:4] == b"GGUF"
     token = Contract(market.connection, "ModelToken", found["token"])
