@@ -3,6 +3,7 @@
 Exits 1 if any suite failed: by its exit status, or by having run nothing.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -43,9 +44,15 @@ class Result:
         return self.status == 0 and self.totals.failed == 0 and self.totals.passed > 0
 
 
+_MOST_WORKERS = 4
+"""Each has chains, nodes and models of its own."""
+
+_WORKERS = str(max(1, min(_MOST_WORKERS, len(os.sched_getaffinity(0)))))
+_BY_FILE = ("-n", _WORKERS, "--dist", "loadfile")
+
 STAGES = (
     Stage("forge", (str(VENV / "bin" / "forge"), "test")),
-    Stage("agents", (str(VENV / "bin" / "python"), "-m", "pytest", "tests/agents")),
+    Stage("agents", (str(VENV / "bin" / "python"), "-m", "pytest", *_BY_FILE, "tests/agents")),
     Stage("ape", (str(VENV / "bin" / "ape"), "test", "tests/contracts/ape")),
 )
 
