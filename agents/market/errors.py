@@ -13,6 +13,12 @@ class NoModel(MarketError):
     """A model that is unknown, or whose files can't be had or are not what they should be."""
 
 
+class UnusableModel(NoModel):
+    """A model version that its own bytes rule out, for everybody alike: its manifest breaks the format, or
+    its weights are not what the manifest says. Nobody can serve it, check it or judge it.
+    """
+
+
 class BadSetting(MarketError):
     """A setting is missing or out of range; the text names it, its variable and its flag."""
 

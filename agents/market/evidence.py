@@ -62,7 +62,8 @@ class Opened:
 
     `exact`: judged by the exact rule, by machines of the case's bit class; otherwise by the tolerant one.
     `network`: the first panel comes from all models' seats. `ticket`: the randomness that is to draw it.
-    `block`: the one it was opened in.
+    `block`: the one it was opened in. `unreadable`: why the evidence can't be read; the case is made up then,
+    and prompt and output are empty.
     """
 
     id: bytes
@@ -75,11 +76,22 @@ class Opened:
     prompt: tuple[int, ...]
     output: tuple[int, ...]
     block: int
+    unreadable: str = ""
 
 
 def dispute_id(opener: str, case: Case) -> bytes:
     """keccak256(abi.encode(opener, case)), 32 bytes."""
     return keccak(encode(["address", abi_type(Case)], [opener, as_tuple(case)]))
+
+
+def unreadable(event: Event, why: str) -> Opened:
+    """What is left of a dispute whose evidence can't be read: enough to vote on it."""
+    a, nobody = event.args, "0x" + "00" * 20
+    word = bytes(32)
+    case = Case(word, nobody, nobody, 0, 0, 0, 0, 0, 0, 0, 0, 0, word, word)
+    flags = bool(a["exact"]), bool(a["network"]), bool(a["appealable"])
+    key, opener = bytes(a["id"]), str(a["opener"])
+    return Opened(key, opener, case, *flags, int(a["ticket"]), (), (), event.block_number, why)
 
 
 def decode_opened(event: Event) -> Opened:
@@ -90,7 +102,9 @@ def decode_opened(event: Event) -> Opened:
     """
     a = event.args
     try:
-        fields, prompt, output = decode([abi_type(Case), "bytes", "bytes"], bytes(a["evidence"]))
+        # Not strict: whoever opens a case chooses the bytes behind prompt and output, which mean nothing.
+        types = [abi_type(Case), "bytes", "bytes"]
+        fields, prompt, output = decode(types, bytes(a["evidence"]), strict=False)
         subject, challenger, node, *rest = fields
         case = Case(subject, to_checksum_address(challenger), to_checksum_address(node), *rest)
         found = Opened(
@@ -105,7 +119,7 @@ def decode_opened(event: Event) -> Opened:
             output=tuple(unmask(case.secret, OUTPUT, output)),
             block=event.block_number,
         )
-    except (DecodingError, MessageError, TokenError, KeyError, TypeError) as e:
+    except (DecodingError, MessageError, TokenError, KeyError, TypeError, ValueError, OverflowError) as e:
         raise BadEvidence(f"the dispute opened in block {event.block_number} can't be read ({e})") from None
     if (len(found.prompt), len(found.output)) != (case.prompt_tokens, case.output_tokens):
         raise BadEvidence(f"the evidence of dispute 0x{found.id.hex()} is not as long as its case says")

@@ -2,6 +2,7 @@
 CID.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,14 +11,16 @@ from pathlib import Path
 from eth_abi.exceptions import DecodingError
 
 from agents.chain.errors import Reverted
+from agents.engine import ModelFileError
+from agents.engine.gguf import context_length
 from agents.engine.native import CANONICAL, NATIVE
 from agents.market.endpoints import refusal
-from agents.market.errors import NoModel
+from agents.market.errors import NoModel, UnusableModel
 from agents.market.reads import Market
 from agents.protocol.cid import Cid
 from agents.protocol.manifest import MAX_BYTES, Manifest, ManifestError, manifest_cid
 from agents.storage.dag import import_file
-from agents.storage.errors import StorageError
+from agents.storage.errors import BadDag, StorageError
 from agents.storage.fetch import fetch_http
 from agents.storage.local import LocalStore
 
@@ -98,16 +101,22 @@ def get_manifest(store: LocalStore, version: ModelVersion, peers: Sequence[str])
     """From the store or a peer, and only the one that the registry's digest names.
 
     Raises:
+        UnusableModel: the one that the registry names breaks the format.
         NoModel: nobody has it, or this program can't run what it describes.
     """
     label = version.label
+    unusable = f"the manifest of {label} is not usable: "
     try:
-        cid = manifest_cid(version.digest)
-        manifest = Manifest.load(fetch_http(store, cid, peers, MAX_BYTES).read_bytes(), version.digest)
+        data = fetch_http(store, manifest_cid(version.digest), peers, MAX_BYTES).read_bytes()
+    except BadDag as error:
+        raise UnusableModel(f"{unusable}{error}") from None
     except StorageError as error:
         raise NoModel(f"no manifest of {label}: {error}. Name a node that has it as a peer") from None
+    try:
+        manifest = Manifest.load(data, version.digest)
     except ManifestError as error:
-        raise NoModel(f"the manifest of {label} is not usable: {error}") from None
+        registered = hashlib.sha256(data).digest() == version.digest
+        raise (UnusableModel if registered else NoModel)(f"{unusable}{error}") from None
     if manifest.adapter is not None or manifest.tokenizer != IN_FILE:
         raise NoModel(
             f"{label} needs an adapter or a tokenizer of its own, which this version can't run: choose "
@@ -136,7 +145,8 @@ def get_weights(
     to others.
 
     Raises:
-        NoModel: not to be had, or not of the size that the manifest says.
+        UnusableModel: not of the size, or with a shorter context than, the manifest says.
+        NoModel: not to be had.
     """
     cid, size = manifest.weights.parsed_cid, manifest.weights.size
     path: Path | None = None
@@ -150,6 +160,10 @@ def get_weights(
                 path = store.path_of(cid)
             elif path is None:
                 path = fetch_http(store, cid, peers, size, progress)
+        except BadDag as error:
+            raise UnusableModel(
+                f"the weights of {version.label} are not what its manifest says: {error}; tell its trainer"
+            ) from None
         except StorageError as error:
             raise NoModel(
                 f"no weights of {version.label}: {error}. Name a file that you have, or a node that serves "
@@ -157,11 +171,27 @@ def get_weights(
             ) from None
     found = path.stat().st_size
     if found != size:
-        raise NoModel(
+        raise UnusableModel(
             f"the weights of {version.label} have {found} bytes and its manifest says {size}: it is not "
             "their manifest; tell its trainer"
         )
+    _check_context(version, manifest, path)
     return path
+
+
+def _check_context(version: ModelVersion, manifest: Manifest, path: Path) -> None:
+    """A job longer than the weights' context could be sold, and no court could run it."""
+    try:
+        most = context_length(path)
+    except OSError as error:
+        raise NoModel(f"the weights of {version.label} can't be read: {error.strerror}") from None
+    except ModelFileError as error:
+        raise UnusableModel(f"the weights of {version.label} can't be used: {error}") from None
+    if manifest.context_length > most:
+        raise UnusableModel(
+            f"the manifest of {version.label} says context_length {manifest.context_length}, and its weights "
+            f"are made for {most} tokens: it is not their manifest; tell its trainer"
+        )
 
 
 def is_here(store: LocalStore, manifest: Manifest, places: Sequence[Path]) -> bool:

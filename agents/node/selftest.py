@@ -13,7 +13,9 @@ from agents.engine.llama import LlamaEngine
 from agents.node.errors import ModelError
 from agents.node.speed import Costs, Speed
 from agents.protocol.manifest import Manifest
-from agents.protocol.sampling import MICRO, Logits, Sampling, choose
+from agents.protocol.messages import Finish
+from agents.protocol.sampling import MICRO, TOLERANCE, Logits, Sampling, choose
+from agents.rastic import Claim, Mode, Verdict, judge
 
 log = logging.getLogger(__name__)
 
@@ -27,32 +29,55 @@ _PATIENCE = 600.0
 _COSTLIEST = Sampling(seed=1, temperature=10 * MICRO, top_p=MICRO - 1)
 """Everything is in the nucleus, and everything in it needs its noise."""
 
+_SAMPLED = Sampling(seed=1, temperature=800_000, top_p=950_000)
+
 
 def self_test(engine: LlamaEngine, manifest: Manifest) -> tuple[bytes, Speed]:
-    """Write an answer, check it as a client would, and time it.
+    """Write answers, greedy and sampled, judge them as clients and courts would, and time it.
 
-    Returns the bit class to offer (0 where the answer can't be repeated bit for bit) and the speed.
+    Returns the bit class to offer (0 where an answer can't be repeated bit for bit) and the speed.
 
     Raises:
-        ModelError: the node's own answer would be refused.
+        ModelError: the node's own answer would be refused, or slashed.
         EngineError: the model does not run.
     """
     offered = bit_class(engine, manifest.weights.cid)
     count = min(_PROMPT, engine.context // 2)
-    prompt = _prompt(engine, count)
-    first, gaps, output = _timed(engine, prompt, min(_OUTPUT, engine.context - count))
-    margins = engine.score(prompt, output, Sampling()).result(_PATIENCE)
-    largest, mean = float(margins.max()), float(margins.mean())
-    thresholds = manifest.verification.tolerant.greedy
-    if largest * 1e6 > thresholds.refuse_max or mean * 1e6 > thresholds.refuse_mean:
-        raise ModelError(
-            f"{manifest.name} fails its self-test here: repeating its own answer differs by {largest:.3g} "
-            f"(mean {mean:.3g}), more than clients accept: try without --gpu-layers, or serve another model"
-        )
-    if offered != TOLERANT and largest > 0:
-        log.warning("%s is not exact here (margin %.3g): offered in class 0", manifest.name, largest)
-        offered = TOLERANT
+    prompt, most = _prompt(engine, count), min(_OUTPUT, engine.context - count)
+    first, gaps, greedy = _timed(engine, prompt, most)
+    sampled = engine.generate(prompt, most, _SAMPLED, ()).result(_PATIENCE).tokens
+    answers = [(Sampling(), tuple(greedy)), (_SAMPLED, tuple(sampled))]
+    verdicts = [_verdict(engine, manifest, prompt, *answer, Mode.TOLERANT) for answer in answers]
+    if offered != TOLERANT:
+        exact = [_verdict(engine, manifest, prompt, *answer, Mode.EXACT) for answer in answers]
+        if (largest := max(verdict.max_margin for verdict in exact)) > 0:
+            log.warning("%s is not exact here (margin %.3g): offered in class 0", manifest.name, largest)
+            offered = TOLERANT
+        else:
+            verdicts += exact
+    for verdict in verdicts:
+        if not verdict.accepted:
+            raise ModelError(
+                f"{manifest.name} fails its self-test here: by its manifest's thresholds its own answer is "
+                f"one to {verdict.action.value} ({verdict.mode.value}: {verdict.explain()}): try without "
+                "--gpu-layers, or serve another model"
+            )
     return offered, Speed(_costs(engine, count, first, gaps))
+
+
+def _verdict(
+    engine: LlamaEngine,
+    manifest: Manifest,
+    prompt: list[int],
+    sampling: Sampling,
+    output: tuple[int, ...],
+    mode: Mode,
+) -> Verdict:
+    """On the node's own answer, which no token ended."""
+    tolerance = 0 if mode is Mode.EXACT else TOLERANCE
+    margins = engine.score(prompt, output, sampling, tolerance).result(_PATIENCE)
+    claim = Claim(output, Finish.LENGTH, len(output), frozenset(), sampling.temperature == 0)
+    return judge(claim, margins, manifest.verification, mode)
 
 
 def _costs(engine: LlamaEngine, count: int, first: float, gaps: Sequence[float]) -> Costs:

@@ -14,6 +14,9 @@ from .cid import RAW, Cid
 MAX_BYTES = 1 << 20
 """A manifest is one block, so that every IPFS node passes it on."""
 
+MAX_CONTEXT = 1 << 24
+"""Tokens; a longer context is no model's. The weights' own bounds it too (docs/protocol.md section 6)."""
+
 _MAX_INT = (1 << 53) - 1
 _NESTING = 32
 
@@ -134,6 +137,60 @@ class Verification(_Strict):
     exact: ExactThresholds
     tolerant: TolerantThresholds
 
+    def each(self) -> dict[str, int]:
+        """Every threshold by its place, such as "tolerant.greedy.slash_max", micro-logits."""
+        found = {f"exact.{name}": value for name, value in self.exact}
+        for way, thresholds in self.tolerant:
+            found |= {f"tolerant.{way}.{name}": value for name, value in thresholds}
+        return found
+
+    def raised(self) -> "Verification":
+        """These thresholds, none below `FLOORS`."""
+        own, least = self.tolerant, FLOORS.tolerant
+        return Verification(
+            exact=ExactThresholds(slash_max=max(self.exact.slash_max, FLOORS.exact.slash_max)),
+            tolerant=TolerantThresholds(
+                greedy=_larger(own.greedy, least.greedy), sampled=_larger(own.sampled, least.sampled)
+            ),
+        )
+
+
+def _larger(one: Thresholds, other: Thresholds) -> Thresholds:
+    return Thresholds(**{name: max(value, getattr(other, name)) for name, value in one})
+
+
+FLOORS = Verification(
+    exact=ExactThresholds(slash_max=20_000),
+    tolerant=TolerantThresholds(
+        greedy=Thresholds(refuse_max=50_000, refuse_mean=2_000, slash_max=3_000_000, slash_mean=150_000),
+        sampled=Thresholds(refuse_max=50_000, refuse_mean=2_000, slash_max=4_500_000, slash_mean=120_000),
+    ),
+)
+"""The least thresholds a manifest may have, for every model, micro-logits: whoever publishes a model must not
+be able to slash its honest nodes.
+
+Exact margins are 0 within a bit class, and below .02 only refuse until that is proved on more machines. The
+tolerant ones lie at twice the largest margin, and four times the largest mean, that an honest answer had when
+another kind of machine read it: 1.56 and .036 greedy, 2.25 and .031 sampled (docs/rastic.md, "Honest
+answers"). What refuses costs no stake; its floors only keep it above nothing.
+"""
+
+
+def check_floors(rules: Verification) -> Verification:
+    """The same rules, if none lies below `FLOORS`.
+
+    Raises:
+        ManifestError: one does; the text names it.
+    """
+    floors = FLOORS.each()
+    each = ((place, value, floors[place]) for place, value in rules.each().items())
+    if low := [f"{place} is {value}, at least {least}" for place, value, least in each if value < least]:
+        raise ManifestError(
+            "thresholds below the protocol's floors, by which honest nodes would be slashed: "
+            f"{'; '.join(low)} (micro-logits). Raise them"
+        )
+    return rules
+
 
 class Manifest(_Strict):
     """One version of a model. `tokenizer` and `chat_template` are text, or "gguf": those in the weights."""
@@ -146,9 +203,9 @@ class Manifest(_Strict):
     tokenizer: Text
     chat_template: Text
     end_tokens: Annotated[tuple[TokenId, ...], Field(min_length=1, max_length=64)]
-    context_length: Annotated[int, Field(gt=0, lt=1 << 32)]
+    context_length: Annotated[int, Field(gt=0, le=MAX_CONTEXT)]
     profile: Label
-    verification: Verification
+    verification: Annotated[Verification, AfterValidator(check_floors)]
     bit_classes: Annotated[tuple[BitClass, ...], Field(max_length=256)]
 
     @classmethod

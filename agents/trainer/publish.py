@@ -19,6 +19,7 @@ from agents.protocol.manifest import (
     TolerantThresholds,
     Verification,
     Weights,
+    check_floors,
     manifest_cid,
 )
 from agents.protocol.messages import model_id
@@ -178,6 +179,10 @@ def _check(wish: Wish) -> None:
         raise BadModel("the fee does not fit 64 bits")
     if not 0 < wish.supply < 1 << 128:
         raise BadModel("the supply must be above zero and fit 128 bits")
+    try:
+        check_floors(wish.rules)
+    except ManifestError as error:
+        raise BadModel(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

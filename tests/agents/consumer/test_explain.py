@@ -28,8 +28,8 @@ def a_job(prompt):
 
 VERIFICATION = Verification.model_validate_json("""
 {"exact":{"slash_max":20000},
- "tolerant":{"greedy":{"refuse_max":600000,"refuse_mean":50000,"slash_max":1500000,"slash_mean":250000},
-             "sampled":{"refuse_max":1200000,"refuse_mean":50000,"slash_max":2600000,"slash_mean":250000}}}
+ "tolerant":{"greedy":{"refuse_max":600000,"refuse_mean":50000,"slash_max":3120000,"slash_mean":250000},
+             "sampled":{"refuse_max":1200000,"refuse_mean":50000,"slash_max":4970000,"slash_mean":250000}}}
 """)
 
 

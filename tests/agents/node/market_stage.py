@@ -150,13 +150,16 @@ def build_stage(chain: DevChain, folder: Path, terms: DeploymentConfig = TERMS) 
 def manifest_of(weights: Path, **changes: Any) -> Manifest:
     with weights.open("rb") as file:
         tree = import_file(file)
-    loose = {"refuse_max": 600_000, "refuse_mean": 50_000, "slash_max": 1_500_000, "slash_mean": 250_000}
+    greedy = {"refuse_max": 600_000, "refuse_mean": 50_000, "slash_max": 3_120_000, "slash_mean": 250_000}
+    sampled = greedy | {"slash_max": 4_970_000}
     body = {
         "format": "capek-manifest/1", "name": "smollm2", "licence": "Apache-2.0",
         "weights": {"cid": str(tree.root), "size": tree.size, "format": "gguf", "quantization": "Q4_1"},
         "adapter": None, "tokenizer": "gguf", "chat_template": "gguf", "end_tokens": [END_TOKEN],
         "context_length": 8192, "profile": "canonical/1",
-        "verification": {"exact": {"slash_max": 20_000}, "tolerant": {"greedy": loose, "sampled": loose}},
+        "verification": {
+            "exact": {"slash_max": 20_000}, "tolerant": {"greedy": greedy, "sampled": sampled}
+        },
         "bit_classes": [],
     }  # fmt: skip
     return Manifest.model_validate_json(canonical_json(body | changes))

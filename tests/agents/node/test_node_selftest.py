@@ -11,8 +11,10 @@ import pytest
 from agents.engine.bitclass import TOLERANT
 from agents.engine.llama import LlamaEngine
 from agents.node import selftest
+from agents.node.errors import ModelError
 from agents.node.speed import Speed
-from agents.protocol.manifest import Manifest
+from agents.protocol.manifest import FLOORS, Manifest, Verification
+from agents.protocol.sampling import Sampling
 
 READ, READ_GROWTH = 0.013, 6e-6
 WRITE, WRITE_GROWTH = 0.021, 1.8e-5
@@ -27,6 +29,7 @@ class _Machine:
         self.context = context
         self.tokenizer = SimpleNamespace(vocab_size=1000)
         self._quicker = quicker
+        self.margins: dict[tuple[bool, bool], float] = {}
 
     def monotonic(self) -> float:
         return self.now
@@ -47,9 +50,11 @@ class _Machine:
         output = SimpleNamespace(tokens=(1,) * most)
         return _Said(tokens, output)
 
-    def score(self, prompt: list[int], output: list[int], _: object) -> Any:
+    def score(self, prompt: list[int], output: list[int], sampling: Sampling, tolerance: int) -> Any:
         future: Future[Any] = Future()
-        future.set_result(np.zeros(len(output)))
+        margins = np.zeros(len(output))
+        margins[-1] = self.margins.get((sampling.temperature == 0, tolerance == 0), 0.0)
+        future.set_result(margins)
         return future
 
 
@@ -79,14 +84,51 @@ def _self_tested(
     monkeypatch.setattr(selftest, "time", machine)
     monkeypatch.setattr(selftest, "bit_class", lambda *_: TOLERANT)
     monkeypatch.setattr(selftest, "choose", lambda *_: machine.spend(SAMPLE))
-    loose = SimpleNamespace(refuse_max=1, refuse_mean=1)
-    manifest = SimpleNamespace(
-        name="m",
-        weights=SimpleNamespace(cid="c"),
-        verification=SimpleNamespace(tolerant=SimpleNamespace(greedy=loose)),
-    )
-    _, speed = selftest.self_test(cast(LlamaEngine, machine), cast(Manifest, manifest))
+    _, speed = selftest.self_test(cast(LlamaEngine, machine), _manifest(FLOORS))
     return machine, speed
+
+
+def _manifest(rules: Verification) -> Manifest:
+    manifest = SimpleNamespace(name="m", weights=SimpleNamespace(cid="c"), verification=rules)
+    return cast(Manifest, manifest)
+
+
+NONE = {"refuse_max": 0, "refuse_mean": 0, "slash_max": 0, "slash_mean": 0}
+
+
+@pytest.mark.parametrize("tier", ["exact", "greedy", "sampled"])
+def test_a_node_declines_what_would_slash_its_honest_answers(
+    monkeypatch: pytest.MonkeyPatch, tier: str
+) -> None:
+    rules = FLOORS.model_dump()
+    if tier == "exact":
+        rules["exact"]["slash_max"] = 0
+    else:
+        rules["tolerant"][tier] = NONE
+    monkeypatch.setattr(selftest, "bit_class", lambda *_: b"\1" * 32)
+    machine = cast(LlamaEngine, _Machine(512, 1.0))
+    with pytest.raises(ModelError, match="one to slash"):
+        selftest.self_test(machine, _manifest(Verification.model_validate(rules)))
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_a_node_declines_what_its_answers_are_too_far_off_for(
+    monkeypatch: pytest.MonkeyPatch, greedy: bool
+) -> None:
+    monkeypatch.setattr(selftest, "bit_class", lambda *_: TOLERANT)
+    machine = _Machine(512, 1.0)
+    machine.margins[greedy, False] = 0.051
+    with pytest.raises(ModelError, match="one to refuse"):
+        selftest.self_test(cast(LlamaEngine, machine), _manifest(FLOORS))
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_what_is_not_exact_is_offered_in_class_0(monkeypatch: pytest.MonkeyPatch, greedy: bool) -> None:
+    monkeypatch.setattr(selftest, "bit_class", lambda *_: b"\1" * 32)
+    machine = _Machine(512, 1.0)
+    machine.margins[greedy, True] = 1e-6
+    offered, _ = selftest.self_test(cast(LlamaEngine, machine), _manifest(FLOORS))
+    assert offered == TOLERANT
 
 
 @pytest.mark.parametrize(

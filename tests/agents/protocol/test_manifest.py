@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 
 from agents.protocol.cid import Cid
 from agents.protocol.manifest import (
+    FLOORS,
     MAX_BYTES,
     Manifest,
     ManifestError,
+    Verification,
     canonical_json,
+    check_floors,
     manifest_cid,
     parse_canonical_json,
 )
@@ -42,7 +45,7 @@ def test_the_manifest_of_the_protocol_page_loads_and_names_itself() -> None:
     assert manifest.cid() == manifest_cid(digest) == Cid.of(data)
     assert manifest.end_tokens == (2,)
     assert manifest.adapter is None
-    assert manifest.verification.tolerant.sampled.slash_max == 2_600_000
+    assert manifest.verification.tolerant.sampled.slash_max == 4_970_000
     assert manifest.weights.parsed_cid == Cid.parse(WEIGHTS)
 
 
@@ -80,7 +83,9 @@ def change(path: str, value: Any) -> bytes:
         ("end_tokens", [1 << 32], "end_tokens.0: "),
         ("end_tokens", 2, "end_tokens: "),
         ("bit_classes", ["0xAB"], "bit_classes.0: "),
-        ("verification.tolerant.greedy.refuse_max", 1_500_001, "refuse thresholds"),
+        ("context_length", 0, "context_length: "),
+        ("context_length", (1 << 24) + 1, "context_length: "),
+        ("verification.tolerant.greedy.refuse_max", 3_120_001, "refuse thresholds"),
         ("verification.exact.slash_max", -1, "slash_max"),
         ("verification.exact.slash_max", float("nan"), "NaN is a float"),
         ("adapter", {}, "adapter.cid: "),
@@ -89,6 +94,69 @@ def change(path: str, value: Any) -> bytes:
 def test_bad_values_are_refused_by_place(path: str, value: Any, says: str) -> None:
     with pytest.raises(ManifestError, match=re.escape(says)):
         Manifest.load(change(path, value))
+
+
+NOTHING = {"refuse_max": 0, "refuse_mean": 0, "slash_max": 0, "slash_mean": 0}
+
+
+def test_thresholds_of_nothing_are_refused_by_name() -> None:
+    rules = {"exact": {"slash_max": 0}, "tolerant": {"greedy": NOTHING, "sampled": NOTHING}}
+    with pytest.raises(ManifestError) as refused:
+        Manifest.load(change("verification", rules))
+    for place, least in FLOORS.each().items():
+        assert f"{place} is 0, at least {least}" in str(refused.value)
+
+
+@pytest.mark.parametrize(("place", "least"), FLOORS.each().items())
+def test_a_manifest_may_be_at_the_floor_and_not_below(place: str, least: int) -> None:
+    at = f"verification.{place}"
+    others = FLOORS.model_dump(mode="json")
+    assert Manifest.load(change("verification", others)).verification == FLOORS
+    data = json.loads(change("verification", others))
+    *parents, last = at.split(".")
+    inner = data
+    for key in parents:
+        inner = inner[key]
+    inner[last] = least - 1
+    with pytest.raises(ManifestError, match=re.escape(f"{place} is {least - 1}, at least {least}")):
+        Manifest.load(canonical_json(data))
+
+
+def test_a_manifest_below_the_floors_can_not_be_made_either() -> None:
+    below = FLOORS.model_copy(update={"exact": FLOORS.exact.model_copy(update={"slash_max": 1})})
+    fields = dict(Manifest.load(canonical_json(plain()))) | {"verification": below}
+    with pytest.raises(ValueError, match=r"exact\.slash_max is 1"):
+        Manifest(**fields)
+
+
+def test_the_floors_lie_above_what_honest_answers_showed() -> None:
+    page = (Path(__file__).parents[3] / "docs/rastic.md").read_text()
+    honest = re.findall(
+        r"^\| [^|\n]*, (greedy|sampled) \| \d+ \| [\d,]+ \| [\d.]+ % \| ([\d.]+) \| ([\d.]+) ", page, re.M
+    )
+    assert len(honest) >= 6
+    for way, largest, mean in honest:
+        floor = getattr(FLOORS.tolerant, way)
+        assert 1.9 * float(largest) <= floor.slash_max / 1e6
+        assert 3.5 * float(mean) <= floor.slash_mean / 1e6
+
+
+@given(st.dictionaries(st.sampled_from(sorted(FLOORS.each())), st.integers(0, 2**32 - 1)))
+def test_raised_thresholds_pass_and_none_is_lowered(values: dict[str, int]) -> None:
+    rules = FLOORS.model_dump(mode="json")
+    for place, value in values.items():
+        *parents, last = place.split(".")
+        inner = rules
+        for key in parents:
+            inner = inner[key]
+        inner[last] = value
+    try:
+        given_rules = Verification.model_validate(rules)
+    except ValueError:  # refusing above slashing
+        return
+    raised = check_floors(given_rules.raised())
+    before = given_rules.each()
+    assert all(value == max(before[place], FLOORS.each()[place]) for place, value in raised.each().items())
 
 
 def test_a_missing_key_is_named() -> None:

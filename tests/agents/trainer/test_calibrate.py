@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from agents.engine.llama import EngineConfig
 from agents.engine.native import CANONICAL, NATIVE
+from agents.protocol.manifest import FLOORS
 from agents.terminal.exits import BadInput
 from agents.trainer import calibrate
 from agents.trainer.commands import trainer
@@ -38,6 +39,7 @@ def test_the_noisier_pair_sets_the_thresholds(monkeypatch):
     assert rules.greedy.refuse_max > 3 * calm.greedy.refuse_max
     assert rules.sampled.refuse_max > rules.greedy.refuse_max
     assert rules.greedy.slash_max >= 2 * rules.greedy.refuse_max
+    assert calm.greedy.slash_max == FLOORS.tolerant.greedy.slash_max
     assert len(said) == 8
     assert all("60 answers" in line for line in said)
 

@@ -18,6 +18,7 @@ from agents.protocol.cid import Cid
 from agents.protocol.manifest import Manifest, manifest_cid
 from agents.protocol.messages import model_id
 from agents.storage.local import LocalStore
+from agents.trainer.publish import RULES
 
 ADDRESS = dev_wallet(1).address
 NAME = "smollm2-135m"
@@ -83,6 +84,21 @@ def test_publishing_again_says_so_and_another_model_of_the_name_is_refused(
     assert "another licence" in other.stderr
     assert "--name" in other.stderr
     assert registered(market) == count
+
+
+def test_thresholds_that_would_slash_honest_nodes_are_refused_before_anything_is_stored(
+    market: Market, weights: Path, tmp_path: Path
+) -> None:
+    low = json.loads(RULES.model_dump_json())
+    low["exact"]["slash_max"] = 0
+    rules = tmp_path / "thresholds.json"
+    rules.write_text(json.dumps(low))
+    refused = publish(weights, *TERMS, "--verification", str(rules))
+    assert refused.exit_code == 2
+    assert "exact.slash_max is 0, at least 20000" in refused.stderr
+    assert registered(market) == 0
+    size = weights.stat().st_size
+    assert all(file.stat().st_size < size for file in (tmp_path / "home" / "store").rglob("*"))
 
 
 def test_a_publication_that_was_killed_is_finished_once(
