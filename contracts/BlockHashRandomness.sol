@@ -6,8 +6,8 @@ import {IRandomness} from "./interfaces/IRandomness.sol";
 
 /// @title BlockHashRandomness
 /// @notice The hash of the block `delay` blocks after the request, readable for 8,191 blocks. The ticket is that block's number.
-/// @dev A block's proposer, or a sequencer, can bias one draw by withholding its block; a chain where that is cheap plugs in another
-/// IRandomness. Not for chains whose NUMBER is another chain's block.
+/// @dev Whoever builds that block, or a sequencer, can try as many hashes as it can compute in its turn, and so choose a draw; a chain where that
+/// is cheap plugs in another IRandomness. Not for chains whose NUMBER is another chain's block.
 contract BlockHashRandomness is IRandomness {
     using SafeCast for uint256;
 

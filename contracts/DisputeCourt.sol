@@ -60,11 +60,19 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         d.rounds[0] = word | Rounds.CLOSED << Rounds.FLAGS;
         Ruling ruling = rulingOf(id);
         (uint256 paid, uint256 toFunder) = _settle(d, case_, ruling);
-        // An opener that fails must not hold up the seats, and nobody may make it fail by sending too little gas.
-        if (gasleft() * 63 / 64 < RULING_GAS + CALL_GAS) revert NotEnoughGas(gasleft(), RULING_GAS);
-        // The seats were paid from the bond: nothing is asked of the penalty.
-        (bool told,) = opener.call{gas: RULING_GAS}(abi.encodeCall(IDisputable.onRuling, (case_.subject, ruling, 0)));
+        bool told = _tell(opener, case_.subject, ruling);
         emit DisputeClosed(id, ruling, told, paid, toFunder);
+    }
+
+    /// @dev An opener that fails must not hold up the seats, and nobody may make it fail by sending too little gas.
+    function _tell(address opener, bytes32 subject, Ruling ruling) private returns (bool told) {
+        // The seats were paid from the bond: nothing is asked of the penalty.
+        bytes memory data = abi.encodeCall(IDisputable.onRuling, (subject, ruling, 0));
+        if (gasleft() * 63 / 64 < RULING_GAS + CALL_GAS) revert NotEnoughGas(gasleft(), RULING_GAS);
+        // Not Solidity's own call, which copies all that comes back, at the closer's cost.
+        assembly ("memory-safe") {
+            told := call(RULING_GAS, opener, 0, add(data, 32), mload(data), 0, 0)
+        }
     }
 
     function _open(address opener, uint256 amount, bytes calldata data) private {
@@ -115,7 +123,9 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         view
         returns (uint32 pool, bool exact, uint256 flags)
     {
-        if (c.bitClass != 0 && _sizeAt(_poolNamed(0, c.bitClass), period) >= _appealSeats) {
+        // Model 0 has no seats; its name is that of the pools of all models.
+        bool ofModel = c.modelId != 0;
+        if (ofModel && c.bitClass != 0 && _sizeAt(_poolNamed(0, c.bitClass), period) >= _appealSeats) {
             pool = _poolNamed(c.modelId, c.bitClass);
             if (_sizeAt(pool, period) >= _firstSeats) return (pool, true, Rounds.APPEALABLE);
         }
@@ -123,7 +133,7 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         if (network < _firstSeats) revert NotEnoughSeats(network, _firstSeats);
         if (network >= _appealSeats) flags = Rounds.APPEALABLE;
         pool = _poolNamed(c.modelId, 0);
-        if (c.modelId != 0 && _sizeAt(pool, period) >= _firstSeats) return (pool, false, flags);
+        if (ofModel && _sizeAt(pool, period) >= _firstSeats) return (pool, false, flags);
         return (NETWORK, false, flags | Rounds.EXCUSED);
     }
 
@@ -155,7 +165,9 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         paid = t[0].paid + t[1].paid;
         rest -= paid;
         if (ruling == Ruling.Dismissed) rest -= _pay(c.node, _nodeFee);
-        else if (t[0].drawn) rest -= _pay(c.challenger, t[0].silent * fee + _nodeFee);
+        // Silence gives back nothing unless the challenger was right: to have seats fined for it must not be free.
+        else if (ruling == Ruling.Upheld) rest -= _pay(c.challenger, t[0].silent * fee + _nodeFee);
+        else if (t[0].drawn) rest -= _pay(c.challenger, _nodeFee);
         // Only an appeal changes a ruling.
         if (changed) {
             uint256 reward = Pricing.share(t[0].taken, _appealShare);
@@ -218,10 +230,17 @@ contract DisputeCourt is CourtRounds, ReentrancyGuardTransient {
         uint256 outputAt = promptAt + WORD + _padded(promptBytes);
         uint256 length = outputAt + WORD + _padded(outputBytes);
         if (
-            tokens == 0 || tokens > MAX_TOKENS || data.length != length || _wordAt(data, CASE_LENGTH) != promptAt
-                || _wordAt(data, CASE_LENGTH + WORD) != outputAt || _wordAt(data, promptAt) != promptBytes
-                || _wordAt(data, outputAt) != outputBytes
+            promptTokens == 0 || outputTokens == 0 || tokens > MAX_TOKENS || data.length != length
+                || _wordAt(data, CASE_LENGTH) != promptAt || _wordAt(data, CASE_LENGTH + WORD) != outputAt
+                || _wordAt(data, promptAt) != promptBytes || _wordAt(data, outputAt) != outputBytes
+                || _padding(data, promptAt + WORD, promptBytes) | _padding(data, outputAt + WORD, outputBytes) != 0
         ) revert BadEvidence(data.length, length, tokens, MAX_TOKENS);
+    }
+
+    /// @dev What follows `length` bytes at `at`, to the end of their last word: a strict decoder refuses anything but zeros.
+    function _padding(bytes calldata data, uint256 at, uint256 length) private pure returns (uint256) {
+        uint256 rest = length % WORD;
+        return rest == 0 ? 0 : _wordAt(data, at + length - rest) << 8 * rest;
     }
 
     function _padded(uint256 length) private pure returns (uint256) {

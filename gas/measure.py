@@ -12,6 +12,7 @@ from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
 from agents.chain.devchain import DevChain
+from gas.court import measure_court
 from gas.world import CHALLENGE_WINDOW, DELIVERY_WINDOW, DOLLAR, START, THAW_PERIOD, OpenJob, World, account
 
 SNAPSHOT = Path(__file__).with_name("snapshot.json")
@@ -23,6 +24,7 @@ def measure() -> dict[str, int]:
     with DevChain(extra=("--timestamp", str(START), "--gas-limit", "60000000", "--base-fee", "0")) as chain:
         world = World(chain)
         found = _models(world) | _stake(world) | _money(world) | _jobs(world)
+    found |= measure_court()
     return dict(sorted(found.items()))
 
 

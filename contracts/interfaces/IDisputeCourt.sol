@@ -66,6 +66,8 @@ enum Phase {
 /// `Vault.payAndCall(court, appealCost(tokens), abi.encodeCall(appeal, (opener, case)))` from anyone; then closed. Every phase ends by
 /// time, or earlier when all have acted, and anyone can take a dispute on from there.
 /// @dev A dispute's id is keccak256(abi.encode(opener, case)): whoever acts on the case brings it along, and the court stores none of it.
+/// Whoever pays the bond may open; of the case only the parties' addresses and the evidence's layout and size are checked here (neither prompt
+/// nor output is empty), the rest is the opener's to have checked. Model 0 has no seats: its cases are judged by all, by the tolerant rule.
 interface IDisputeCourt is ICourt, ICourtSeats, IVaultClient {
     /// `evidence` is abi.encode(Case, maskedPrompt, maskedOutput), as it came. `exact`: judged by the exact rule and by the case's bit class;
     /// otherwise by the tolerant rule. `network`: the model has too few seats, and the first panel comes from all. `ticket`: of the randomness

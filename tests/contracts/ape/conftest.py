@@ -190,17 +190,26 @@ def opened(open_market: Market, job: Job, open_call: Callable[[Job], bytes]) -> 
 
 
 @pytest.fixture
-def completed(open_market: Market, opened: Job, chain: Any) -> Completion:
-    """The node's answer: three tokens, ended by itself."""
-    completion = Completion(
-        job_hash=struct_hash(opened),
-        node=opened.node,
-        output_hash=masked_hash(SECRET, OUTPUT, ANSWER),
-        output_tokens=len(ANSWER),
-        finish=Finish.END,
-        served_at=chain.pending_timestamp,
-        pay_to=open_market.people.payee.address,
-    )
+def completion_of(open_market: Market, chain: Any) -> Callable[[Job], Completion]:
+    """The node's answer to a job: three tokens, ended by itself."""
+
+    def completion_of(job: Job) -> Completion:
+        return Completion(
+            job_hash=struct_hash(job),
+            node=job.node,
+            output_hash=masked_hash(SECRET, OUTPUT, ANSWER),
+            output_tokens=len(ANSWER),
+            finish=Finish.END,
+            served_at=chain.pending_timestamp,
+            pay_to=open_market.people.payee.address,
+        )
+
+    return completion_of
+
+
+@pytest.fixture
+def completed(open_market: Market, opened: Job, completion_of: Callable[[Job], Completion]) -> Completion:
+    completion = completion_of(opened)
     open_market.escrow.complete(as_tuple(completion), sender=open_market.people.operator)
     return completion
 

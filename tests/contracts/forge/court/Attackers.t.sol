@@ -24,7 +24,8 @@ contract AttackersTest is CourtBase {
     enum Role {
         Both,
         Client,
-        Node
+        Node,
+        Judge
     }
 
     uint256 private constant HONEST = 20;
@@ -58,6 +59,13 @@ contract AttackersTest is CourtBase {
         sum = vault.balanceOf(_attacker) + ofNode(_node, address(escrow));
         for (uint256 i = HONEST; i < HONEST + HOSTILE; ++i) {
             sum += ofNode(judges[i], address(dc));
+        }
+    }
+
+    /// @dev What honest judges have at stake.
+    function staked() private view returns (uint256 sum) {
+        for (uint256 i = 0; i < HONEST; ++i) {
+            sum += registry.provisionOf(judges[i], address(dc), modelId).amount;
         }
     }
 
@@ -108,8 +116,8 @@ contract AttackersTest is CourtBase {
 
     function aJobBetween(Role role) private view returns (Job memory job) {
         job = aJob();
-        if (role != Role.Client) job.node = _node;
-        if (role != Role.Node) job.client = _attacker;
+        if (role == Role.Both || role == Role.Node) job.node = _node;
+        if (role == Role.Both || role == Role.Client) job.client = _attacker;
     }
 
     function appealBy(address who, Case memory c) private {
@@ -141,17 +149,22 @@ contract AttackersTest is CourtBase {
         escrow.closeDispute(job_, completion_);
     }
 
+    /// @dev Fewer runs than by default: one is a whole dispute, and takes 10 ms.
+    /// forge-config: default.fuzz.runs = 1500
+    /// forge-config: fuzz.fuzz.runs = 10000
     function testFuzz_isNeverRicher(uint256 seed) public {
         _seed = seed;
-        Role role = Role(whim(3));
+        Role role = Role(whim(4));
         Vote truth = role == Role.Client ? Vote.Dismissed : role == Role.Node ? Vote.Upheld : Vote(1 + whim(2));
         uint256 before = wealth();
         uint256 ofClient = vault.balanceOf(client);
         uint256 ofFunder = vault.balanceOf(funder);
         uint256 inJobs = provisionedBy(node);
+        uint256 ofHonest = staked();
         bool sound = dispute(role, truth);
         assertEq(vault.balanceOf(address(dc)), 0);
         if (!sound) return;
+        assertEq(staked(), ofHonest, "an honest judge was slashed");
         // Its seats may earn their fees, as anybody's.
         uint256 fees = role == Role.Both ? 0 : 18 * FEE_PER_SEAT;
         if (role == Role.Client) {
@@ -161,6 +174,16 @@ contract AttackersTest is CourtBase {
         } else if (role == Role.Node) {
             assertLe(wealth(), before - PENALTY + fees, "a wrong answer pays");
             assertGe(vault.balanceOf(client), ofClient, "an honest client paid for a wrong answer");
+        } else if (role == Role.Judge) {
+            // Between others, and honest or not about it: what seats earn, and never by overturning what is right.
+            assertLe(wealth(), before + fees, "judging others falsely pays");
+            if (truth == Vote.Upheld) {
+                assertEq(inJobs - provisionedBy(node), PENALTY);
+                assertGe(vault.balanceOf(client), ofClient, "an honest client paid for a wrong answer");
+            } else {
+                assertEq(provisionedBy(node), inJobs, "an honest node was slashed");
+                assertGe(vault.balanceOf(treasurer), PAYMENT - FEE, "an honest node was not paid");
+            }
         } else {
             assertLe(wealth(), before, "challenging oneself pays");
         }
@@ -171,6 +194,9 @@ contract AttackersTest is CourtBase {
     }
 
     /// @dev The purest form: own job, own challenge, own seats only, own appeal.
+    /// Fewer runs than by default: one is a whole dispute, and takes 10 ms.
+    /// forge-config: default.fuzz.runs = 500
+    /// forge-config: fuzz.fuzz.runs = 10000
     function testFuzz_slashingOneselfIsNoWayOut(uint256 seed) public {
         _seed = seed;
         uint256 before = wealth();

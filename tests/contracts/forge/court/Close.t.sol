@@ -99,9 +99,9 @@ contract CloseTest is CourtBase {
         close(c);
         assertStatus(c.subject, Status.RuledUndecided);
         earned(2 * F);
-        assertEq(vault.balanceOf(BURNED), SILENT_FINE);
+        assertEq(vault.balanceOf(BURNED), SILENT_FINE + F);
         escrow.closeDispute(job_, completion_);
-        assertEq(vault.balanceOf(client), _client - 2 * F);
+        assertEq(vault.balanceOf(client), _client - 3 * F);
         assertEq(reservedOf(node), 0);
     }
 
@@ -111,9 +111,9 @@ contract CloseTest is CourtBase {
         assertStatus(c.subject, Status.RuledUndecided);
         earned(0);
         assertEq(slashed(), 3 * SILENT_FINE);
-        assertEq(vault.balanceOf(BURNED), 3 * SILENT_FINE);
+        assertEq(vault.balanceOf(BURNED), 3 * SILENT_FINE + 3 * F, "to have seats fined is not free");
         escrow.closeDispute(job_, completion_);
-        assertEq(vault.balanceOf(client), _client, "a client whose panel was silent pays nothing");
+        assertEq(vault.balanceOf(client), _client - 3 * F, "the price came back");
     }
 
     function test_committedAndSilent() public {
@@ -131,7 +131,7 @@ contract CloseTest is CourtBase {
         close(c);
         assertStatus(c.subject, Status.RuledUndecided);
         earned(0);
-        assertEq(vault.balanceOf(BURNED), F + 2 * SILENT_FINE);
+        assertEq(vault.balanceOf(BURNED), 3 * F + 2 * SILENT_FINE);
     }
 
     function test_aWrongWitnessEarnsNothing() public {
@@ -204,6 +204,9 @@ contract CloseTest is CourtBase {
     }
 
     /// @dev Whatever anybody votes, with whatever witness: closed, conserved, and each seat's fate follows from its own vote.
+    /// Fewer runs than by default: one is a whole dispute, and takes 7 ms.
+    /// forge-config: default.fuzz.runs = 1500
+    /// forge-config: fuzz.fuzz.runs = 10000
     function testFuzz_anyVotes(uint256 ballots, bool appeal, uint256 ballots2) public {
         (Case memory c, bytes32 id) = drawn();
         (Vote[] memory votes, bytes32[] memory witnesses) = anyVotes(ballots, 3);
@@ -402,6 +405,21 @@ contract CloseTest is CourtBase {
         }
     }
 
+    /// @dev Whoever closes pays for the opener's gas and no more, whatever that sends back.
+    function test_whatAnOpenerReturnsIsNotRead() public {
+        uint256[2] memory spent;
+        Opener.Manner[2] memory manners = [Opener.Manner.BurnsGas, Opener.Manner.ReturnsMuch];
+        for (uint256 i = 0; i < 2; ++i) {
+            uint256 before = vm.snapshotState();
+            (Opener opener, Case memory c) = hostile(manners[i], "");
+            uint256 had = gasleft();
+            dc.close(address(opener), c);
+            spent[i] = had - gasleft();
+            vm.revertToState(before);
+        }
+        assertLt(spent[1], spent[0] + 1000);
+    }
+
     function test_anOpenerCannotComeBackIn() public {
         (Opener opener, Case memory c) = hostile(Opener.Manner.CallsBack, "");
         opener.behave(Opener.Manner.CallsBack, abi.encodeCall(IDisputeCourt.close, (address(opener), c)));
@@ -412,6 +430,9 @@ contract CloseTest is CourtBase {
     }
 
     /// @dev Whoever is about to lose could otherwise close with just too little gas for the escrow to hear of it.
+    /// Fewer runs than by default: one is a whole round, and takes 3 ms.
+    /// forge-config: default.fuzz.runs = 1000
+    /// forge-config: fuzz.fuzz.runs = 10000
     function testFuzz_tooLittleGasIsRefused(uint256 gas_) public {
         (Case memory c,) = voted(Vote.Upheld, Vote.Upheld, Vote.Upheld);
         vm.warp(block.timestamp + APPEAL_WINDOW + 1);

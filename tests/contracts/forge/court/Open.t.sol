@@ -204,6 +204,91 @@ contract OpenTest is CourtBase {
         refused(0, hex"1234", abi.encodeWithSelector(IDisputeCourt.BadEvidence.selector, 2, 448, 0, 16_384));
     }
 
+    /// @dev Nothing to judge, or nothing to judge it by: no job has either.
+    function test_bothPromptAndOutput() public {
+        seated(3, 0);
+        Case memory c = aCase();
+        c.outputTokens = 0;
+        refused(
+            dc.bondFor(PROMPT_TOKENS),
+            abi.encode(c, maskedPrompt(), ""),
+            abi.encodeWithSelector(IDisputeCourt.BadEvidence.selector, 768, 768, PROMPT_TOKENS, 16_384)
+        );
+        (c.promptTokens, c.outputTokens) = (0, OUTPUT_TOKENS);
+        refused(
+            dc.bondFor(OUTPUT_TOKENS),
+            abi.encode(c, "", maskedOutput()),
+            abi.encodeWithSelector(IDisputeCourt.BadEvidence.selector, 608, 608, OUTPUT_TOKENS, 16_384)
+        );
+    }
+
+    /// @dev Strict decoders refuse what follows the bytes to the end of their word, unless it is zero: such a case would silence honest seats.
+    function test_paddingIsZero() public {
+        seated(3, 0);
+        bytes memory right = data(aCase());
+        uint256 promptEnd = 448 + 96 + 4 * PROMPT_TOKENS;
+        uint256 outputEnd = right.length - 32 + 4 * OUTPUT_TOKENS % 32;
+        for (uint256 i = 0; i < 4; ++i) {
+            bytes memory altered = bytes.concat(right);
+            // The first and the last byte of either padding.
+            uint256 at =
+                i == 0 ? promptEnd : i == 1 ? (promptEnd + 31) / 32 * 32 - 1 : i == 2 ? outputEnd : right.length - 1;
+            altered[at] = 0x01;
+            refused(
+                BOND,
+                altered,
+                abi.encodeWithSelector(IDisputeCourt.BadEvidence.selector, right.length, right.length, TOKENS, 16_384)
+            );
+        }
+        vm.prank(client);
+        vault.payAndCall(address(dc), BOND, right);
+    }
+
+    /// @dev Any lengths: canonical evidence opens, and with one bit of padding set it does not.
+    /// forge-config: default.fuzz.runs = 500
+    function testFuzz_paddingOfAnyLength(uint256 promptTokens, uint256 outputTokens, uint256 bit) public {
+        seated(3, 0);
+        promptTokens = bound(promptTokens, 1, 40);
+        outputTokens = bound(outputTokens, 1, 40);
+        Case memory c = aCase();
+        (c.promptTokens, c.outputTokens) = (uint32(promptTokens), uint32(outputTokens));
+        bytes memory call = abi.encode(c, masked("prompt", promptTokens), masked("output", outputTokens));
+        uint256 bond = dc.bondFor(promptTokens + outputTokens);
+        uint256 spare = 32 - 4 * outputTokens % 32;
+        if (spare != 32) {
+            bytes memory altered = bytes.concat(call);
+            bit = bound(bit, 0, 8 * spare - 1);
+            altered[call.length - 1 - bit / 8] = bytes1(uint8(1 << bit % 8));
+            vm.prank(client);
+            vm.expectPartialRevert(IDisputeCourt.BadEvidence.selector);
+            vault.payAndCall(address(dc), bond, altered);
+        }
+        vm.prank(client);
+        vault.payAndCall(address(dc), bond, call);
+        assertPhase(dc.disputeId(client, c), Phase.Drawing);
+    }
+
+    /// @dev Model 0 is nobody's: its pools are those of all models. A case of a class but of no model would bind seats that never undertook
+    /// to run it, and fine them for saying that they can't.
+    function test_noModelHasNoClass() public {
+        seated(15, CLASS);
+        Case memory c = aCase();
+        (c.modelId, c.bitClass) = (0, CLASS);
+        vm.expectEmit(address(dc));
+        emit IDisputeCourt.DisputeOpened(
+            dc.disputeId(client, c), client, 0, false, true, true, uint64(block.number + 2), data(c)
+        );
+        vm.prank(client);
+        vault.payAndCall(address(dc), BOND, data(c));
+        bytes32 id = dc.disputeId(client, c);
+        drawPanel(id);
+        uint256 staked = vault.balanceOf(address(registry));
+        vote(id, three(Vote.Unable, Vote.Unable, Vote.Unable));
+        vm.warp(block.timestamp + APPEAL_WINDOW + 1);
+        dc.close(client, c);
+        assertEq(vault.balanceOf(address(registry)), staked, "nobody is fined");
+    }
+
     /// @dev A megabyte of evidence.
     function test_muchTooMuch() public {
         seated(3, 0);
@@ -218,6 +303,9 @@ contract OpenTest is CourtBase {
     }
 
     /// @dev What an honest verifier can't decode must not be opened: it would be fined for its silence.
+    /// Fewer runs than by default, 4 ms each; there are 850 bytes to change.
+    /// forge-config: default.fuzz.runs = 1500
+    /// forge-config: fuzz.fuzz.runs = 10000
     function testFuzz_onlyTheCanonicalEncoding(uint256 at, uint8 change) public {
         seated(3, 0);
         bytes memory call = data(aCase());
@@ -230,6 +318,7 @@ contract OpenTest is CourtBase {
         vm.prank(client);
         try vault.payAndCall(address(dc), BOND, altered) {
             (Case memory c, bytes memory prompt, bytes memory output) = abi.decode(altered, (Case, bytes, bytes));
+            assertEq(keccak256(abi.encode(c, prompt, output)), keccak256(altered), "an encoding of its own");
             assertEq(prompt.length, 4 * PROMPT_TOKENS);
             assertEq(output.length, 4 * OUTPUT_TOKENS);
             bytes32 id = dc.disputeId(client, c);

@@ -15,6 +15,7 @@ contract CourtDouble is ICourt {
     bytes32 public lastPromptHash;
     bytes32 public lastOutputHash;
     uint256 public lastBond;
+    uint256 public highestCost;
     /// @dev What the court does in the middle of being paid, as a hostile one might.
     address public callTo;
     bytes public callData;
@@ -35,8 +36,8 @@ contract CourtDouble is ICourt {
         return 6 days;
     }
 
-    function highestCost() external pure returns (uint256) {
-        return 0;
+    function costs(uint256 highest) external {
+        highestCost = highest;
     }
 
     function case_() external view returns (Case memory) {

@@ -37,6 +37,18 @@ contract CloseDisputeTest is Base {
         assertEq(provisionedBy(node), 500e6 - PENALTY);
     }
 
+    /// @dev A court that asks for nothing is not paid nothing: no payment, no slot.
+    function test_upheldByACourtThatAsksNothing() public {
+        Completion memory completion = ruled(job, Ruling.Upheld, 0);
+        vm.expectCall(address(vault), abi.encodeCall(vault.pay, (address(court), 0)), 0);
+        vm.expectCall(address(vault), abi.encodeCall(vault.pay, (client, 8e6)), 1);
+        close(completion);
+        assertEq(escrow.courtFeeOf(completion.jobHash), 0);
+        assertEq(vault.balanceOf(address(court)), court.BOND());
+        assertEq(vault.balanceOf(client), before - court.BOND() + 8e6);
+        assertEq(vault.balanceOf(BURNED), 12e6);
+    }
+
     function test_dismissed() public {
         Completion memory completion = ruled(job, Ruling.Dismissed, 1e6);
         vm.expectEmit(address(escrow));

@@ -65,6 +65,21 @@ contract ConstructorTest is Base {
         deployEscrow(c);
     }
 
+    /// @dev What an upheld dispute wins is worth all its rounds, to the unit; the share is at most half, so the penalty is twice that.
+    function test_beingRightPaysForEveryRound() public {
+        EscrowConfig memory c = defaultConfig();
+        uint256 won = uint256(c.penalty) * c.winnerShare / 10_000;
+        court.costs(won + 1);
+        refuses(c, "penalty");
+        court.costs(won);
+        deployEscrow(c);
+        c.penalty -= 1;
+        refuses(c, "penalty");
+        // Without a court nothing is asked.
+        c.court = ICourt(address(0));
+        deployEscrow(c);
+    }
+
     function test_worksWithoutACourt() public {
         EscrowConfig memory c = defaultConfig();
         c.court = ICourt(address(0));

@@ -139,6 +139,7 @@ contract FinalizeRunsTest is Base {
     }
 
     /// forge-config: default.fuzz.runs = 500
+    /// forge-config: fuzz.fuzz.runs = 10000
     function testFuzz_eachIsPaidItsOwn(uint256 choices) public {
         uint256 count = 8;
         Job[] memory jobs = new Job[](count);

@@ -45,6 +45,21 @@ contract OnRulingTest is Base {
         assertStatus(keccak256("no such job"), Status.None);
     }
 
+    /// @dev Nothing asked, or nothing to have it from, is not written down: one word of the job changes, and no more.
+    function test_nothingIsWrittenWhereNothingIsAsked() public {
+        Ruling[2] memory rulings = [Ruling.Upheld, Ruling.Dismissed];
+        for (uint256 i = 0; i < rulings.length; ++i) {
+            Job memory job = aJob();
+            job.seed = uint64(i);
+            Completion memory completion = disputed(job);
+            vm.record();
+            court.rule(escrow, completion.jobHash, rulings[i], i);
+            (, bytes32[] memory writes) = vm.accesses(address(escrow));
+            assertEq(writes.length, 1);
+            assertEq(escrow.courtFeeOf(completion.jobHash), 0);
+        }
+    }
+
     function test_onlyWhatIsDisputed() public {
         Job memory job = aJob();
         Completion memory completion = completed(job);

@@ -290,17 +290,15 @@ contract Courtroom is CommonBase, StdUtils {
         }
     }
 
-    /// @dev What the court should have reserved of a node's stake.
-    function bound_(address node) external view returns (uint256 sum) {
+    /// @dev What the court should have reserved of each node's stake, and how many seats were not left. One pass: it runs after each verb.
+    function bound_() external view returns (uint256[] memory stakes, uint256 sitting) {
+        stakes = new uint256[](nodes.length);
         for (uint256 i = 0; i < seats.length; ++i) {
             Seat memory s = court.seatOf(seats[i]);
-            if (s.node == node) sum += s.stake;
-        }
-    }
-
-    function sitting() external view returns (uint256 count) {
-        for (uint256 i = 0; i < seats.length; ++i) {
-            if (court.seatOf(seats[i]).leavesAt == 0) ++count;
+            if (s.leavesAt == 0) ++sitting;
+            for (uint256 k = 0; k < nodes.length; ++k) {
+                if (s.node == nodes[k]) stakes[k] += s.stake;
+            }
         }
     }
 

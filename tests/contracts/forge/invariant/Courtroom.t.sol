@@ -49,11 +49,12 @@ contract CourtroomInvariants is CourtBase {
     function invariant_books() public view {
         assertEq(vault.balanceOf(address(dc)), room.held(), "the court holds what open disputes brought, to the unit");
         assertEq(sum(), ledger, "money is neither made nor lost");
+        (uint256[] memory stakes, uint256 sitting) = room.bound_();
         for (uint256 i = 0; i < people.length; ++i) {
-            assertEq(registry.provisionOf(people[i], address(dc), modelId).reserved, room.bound_(people[i]), "stake");
+            assertEq(registry.provisionOf(people[i], address(dc), modelId).reserved, stakes[i], "stake");
         }
-        assertEq(dc.poolSize(0, 0, block.timestamp / PERIOD + 1), room.sitting(), "seats");
-        assertEq(dc.poolSize(modelId, 0, block.timestamp / PERIOD + 1), room.sitting(), "seats of the model");
+        assertEq(dc.poolSize(0, 0, block.timestamp / PERIOD + 1), sitting, "seats");
+        assertEq(dc.poolSize(modelId, 0, block.timestamp / PERIOD + 1), sitting, "seats of the model");
     }
 
     function afterInvariant() public {

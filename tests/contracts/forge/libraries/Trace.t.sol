@@ -26,6 +26,9 @@ contract TraceTest is Test {
     }
 
     /// @dev Against an array of all periods.
+    /// Fewer runs than by default: one compares a whole history, and takes 3 ms.
+    /// forge-config: default.fuzz.runs = 1000
+    /// forge-config: fuzz.fuzz.runs = 10000
     function testFuzz_againstAnArray(uint256 seed, uint256 pushes) public {
         pushes = bound(pushes, 0, 40);
         uint256[] memory values = new uint256[](128);
