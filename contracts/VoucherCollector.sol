@@ -179,9 +179,8 @@ contract VoucherCollector is VoucherChannels {
         Receipt calldata receipt,
         bytes calldata data
     ) private view {
-        if (receipt.channel != id || receipt.node != channel.payee) {
-            revert WrongReceipt(subject);
-        }
+        bool sound = receipt.outputTokens != 0 && receipt.finish <= FINISH_CUT;
+        if (!sound || receipt.channel != id || receipt.node != channel.payee) revert WrongReceipt(subject);
         uint256 until = uint256(receipt.servedAt) + _challengeWindow;
         if (block.timestamp > until) revert WindowClosed(until, block.timestamp);
         (bytes32 r, bytes32 vs) = abi.decode(data[SIGNATURE_AT:], (bytes32, bytes32));
