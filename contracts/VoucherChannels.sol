@@ -14,6 +14,7 @@ import {
 } from "./interfaces/IVoucherCollector.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {Account, Accounts, Released} from "./libraries/Accounts.sol";
 import {Messages} from "./libraries/Messages.sol";
 import {Pricing} from "./libraries/Pricing.sol";
 import {VaultClient} from "./libraries/VaultClient.sol";
@@ -22,22 +23,9 @@ import {VaultClient} from "./libraries/VaultClient.sol";
 /// @notice Channels and their money, but for disputes. See IVoucherCollector, which is the specification.
 abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyGuardTransient {
     using SafeCast for uint256;
-
-    /// @dev What collecting reads and writes: one slot. Amounts below 2^56 base units are below 72 billion dollars.
-    struct Account {
-        uint56 deposit;
-        uint56 collected;
-        uint56 modelFee;
-        uint40 restUntil;
-        uint40 exitAt;
-        ChannelStatus status;
-    }
-
-    /// @dev What releasing writes: cumulative, as what was collected.
-    struct Released {
-        uint56 amount;
-        uint56 modelFee;
-    }
+    using Accounts for Account;
+    using Accounts for Released;
+    using Accounts for uint256;
 
     /// @dev What consecutive channels of one batch pay to one account, so that they cost one payment between them.
     struct Run {
@@ -60,8 +48,9 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
     /// @inheritdoc IVoucherCollector
     mapping(uint64 modelId => uint256) public feesOf;
 
-    mapping(bytes32 channel => Account) internal _accounts;
-    mapping(bytes32 channel => Released) internal _released;
+    /// @dev See Accounts, for both.
+    mapping(bytes32 channel => uint256) internal _accounts;
+    mapping(bytes32 channel => uint256) internal _released;
 
     constructor(CollectorConfig memory c) VaultClient(c.vault) {
         if (c.nodes.vault() != c.vault) revert BadConfig("nodes");
@@ -92,13 +81,13 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
                 payee = channel.payee;
             }
             bytes32 id = Messages.hash(channel);
-            Account memory account = _accounts[id];
+            Account memory account = _accounts[id].unpack();
             if (account.exitAt != 0 && block.timestamp > account.exitAt) continue;
             if (!_bookable(account, channel, claim.cumulativeAmount, claim.cumulativeModelFee)) continue;
             if (!_signed(id, claim)) continue;
             _releaseRested(run, id, channel, account);
             _book(id, account, claim.cumulativeAmount, claim.cumulativeModelFee);
-            _accounts[id] = account;
+            _accounts[id] = account.pack();
             ++taken;
         }
         _flush(run);
@@ -109,7 +98,7 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
         Run memory run;
         for (uint256 i = 0; i < channels.length; ++i) {
             bytes32 id = Messages.hash(channels[i]);
-            if (_releaseRested(run, id, channels[i], _accounts[id])) ++paid;
+            if (_releaseRested(run, id, channels[i], _accounts[id].unpack())) ++paid;
         }
         _flush(run);
     }
@@ -120,24 +109,21 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
         if (msg.sender != channel.payer && msg.sender != channel.signer && !_actsFor(channel.payee)) {
             revert NotParty(msg.sender, id);
         }
-        Account storage account = _accounts[id];
-        if (account.status != ChannelStatus.Open && account.status != ChannelStatus.Disputed) {
-            revert WrongStatus(id, account.status);
-        }
+        Account memory account = _living(id);
         if (account.exitAt != 0) revert AlreadyExiting(id, account.exitAt);
-        uint40 exitAt = _after(_exitPeriod);
-        account.exitAt = exitAt;
-        emit ExitStarted(id, msg.sender, exitAt);
+        account.exitAt = _after(_exitPeriod);
+        _accounts[id] = account.pack();
+        emit ExitStarted(id, msg.sender, account.exitAt);
     }
 
     /// @inheritdoc IVoucherCollector
     function close(Channel calldata channel) external nonReentrant {
         bytes32 id = Messages.hash(channel);
-        Account memory account = _accounts[id];
+        Account memory account = _accounts[id].unpack();
         if (account.status != ChannelStatus.Open) revert WrongStatus(id, account.status);
         if (account.exitAt == 0) revert NotExiting(id);
         // The last answer that could be collected can no longer be challenged, and all that was collected has rested.
-        uint256 until = uint256(account.exitAt) + _challengeWindow;
+        uint256 until = account.exitAt + _challengeWindow;
         if (block.timestamp <= until) revert TooEarly(until, block.timestamp);
         Run memory run;
         _release(run, id, channel, account);
@@ -163,8 +149,8 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
 
     /// @inheritdoc IVoucherCollector
     function channelOf(bytes32 channel) external view returns (ChannelState memory) {
-        Account memory account = _accounts[channel];
-        Released memory released = _released[channel];
+        Account memory account = _accounts[channel].unpack();
+        Released memory released = _released[channel].unpackReleased();
         return ChannelState({
             status: account.status,
             deposit: account.deposit,
@@ -191,9 +177,9 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
         if (amount < deposit) revert DepositTooLow(amount, deposit);
         if (block.timestamp > expires) revert AcceptanceExpired(expires, block.timestamp);
         bytes32 id = Messages.hash(channel);
-        if (_accounts[id].status != ChannelStatus.None) revert ChannelExists(id);
+        if (_accounts[id] != 0) revert ChannelExists(id);
         address operator = ECDSA.recover(Messages.channelAcceptance(_domain(), id, deposit, expires), r, vs);
-        _accounts[id] = Account(_amount(amount), 0, 0, 0, 0, ChannelStatus.Open);
+        _accounts[id] = Account(ChannelStatus.Open, amount.toUint56(), 0, 0, 0, 0).pack();
         address expected = _registry.reserve(channel.payee, channel.modelId, _penalty);
         if (operator != expected) revert NotAccepted(operator, expected);
         // Writing them all out keeps a channel out whose members have dirty high bits.
@@ -202,11 +188,9 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
 
     function _topUp(address payer, uint256 amount, bytes calldata data) internal {
         bytes32 id = abi.decode(data, (bytes32));
-        Account storage account = _accounts[id];
-        if (account.status != ChannelStatus.Open && account.status != ChannelStatus.Disputed) {
-            revert WrongStatus(id, account.status);
-        }
-        account.deposit = _amount(account.deposit + amount);
+        Account memory account = _living(id);
+        account.deposit = (account.deposit + amount).toUint56();
+        _accounts[id] = account.pack();
         emit ChannelToppedUp(id, payer, amount);
     }
 
@@ -225,8 +209,8 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
 
     /// @dev In memory: the caller writes the account. Only what is bookable: amount and fee lie within the deposit.
     function _book(bytes32 id, Account memory account, uint256 amount, uint256 modelFee) internal {
-        account.collected = uint56(amount);
-        account.modelFee = uint56(modelFee);
+        account.collected = amount;
+        account.modelFee = modelFee;
         account.restUntil = _after(_challengeWindow);
         emit VoucherCollected(id, amount, modelFee, account.restUntil);
     }
@@ -248,7 +232,7 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
 
     /// @dev What stays says that this channel was there, and can't be opened again.
     function _end(bytes32 id, uint256 refund) internal {
-        _accounts[id] = Account(0, 0, 0, 0, 0, ChannelStatus.Closed);
+        _accounts[id] = Account(ChannelStatus.Closed, 0, 0, 0, 0, 0).pack();
         delete _released[id];
         emit ChannelClosed(id, refund);
     }
@@ -261,6 +245,14 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
         }
     }
 
+    /// @dev A channel that is open, disputed or not.
+    function _living(bytes32 id) internal view returns (Account memory account) {
+        account = _accounts[id].unpack();
+        if (account.status != ChannelStatus.Open && account.status != ChannelStatus.Disputed) {
+            revert WrongStatus(id, account.status);
+        }
+    }
+
     function _after(uint40 period) internal view returns (uint40) {
         return (block.timestamp + period).toUint40();
     }
@@ -269,11 +261,11 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
         private
         returns (bool)
     {
-        Released memory before = _released[id];
+        Released memory before = _released[id].unpackReleased();
         uint256 amount = account.collected - before.amount;
         if (amount == 0) return false;
         uint256 modelFee = account.modelFee - before.modelFee;
-        _released[id] = Released(account.collected, account.modelFee);
+        _released[id] = Released(account.collected, account.modelFee).pack();
         if (channel.payTo != run.payTo || channel.modelId != run.modelId) {
             _flush(run);
             (run.payTo, run.modelId) = (channel.payTo, channel.modelId);
@@ -312,9 +304,5 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
 
     function _leastFee(Channel calldata channel, uint256 amount) private pure returns (uint256) {
         return Pricing.leastFee(amount, channel.inputPrice, channel.outputPrice, channel.modelFee);
-    }
-
-    function _amount(uint256 amount) private pure returns (uint56) {
-        return amount.toUint56();
     }
 }

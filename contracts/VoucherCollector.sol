@@ -18,6 +18,7 @@ import {ICourt} from "./interfaces/ICourt.sol";
 import {IDisputable, Ruling} from "./interfaces/IDisputable.sol";
 import {ITuningGovernor} from "./interfaces/ITuningGovernor.sol";
 import {IVaultReceiver} from "./interfaces/IVaultReceiver.sol";
+import {Account, Accounts, Released} from "./libraries/Accounts.sol";
 import {Evidence} from "./libraries/Evidence.sol";
 import {Messages} from "./libraries/Messages.sol";
 import {Pricing} from "./libraries/Pricing.sol";
@@ -26,6 +27,10 @@ import {VoucherChannels} from "./VoucherChannels.sol";
 /// @title VoucherCollector
 /// @notice See IVoucherCollector, which is the specification.
 contract VoucherCollector is VoucherChannels {
+    using Accounts for Account;
+    using Accounts for Released;
+    using Accounts for uint256;
+
     uint256 private constant MILLION = 1e6;
     uint256 private constant MAX_TEMPERATURE = 100 * MILLION;
     uint256 private constant FINISH_CUT = 2;
@@ -80,8 +85,10 @@ contract VoucherCollector is VoucherChannels {
         }
         _disputes[subject].status = DisputeStatus.Closed;
         if (status == DisputeStatus.RuledUpheld) return _punish(id, subject, channel, dispute.courtFee);
-        _accounts[id].status = ChannelStatus.Open;
-        uint256 refund = status == DisputeStatus.RuledDismissed ? 0 : _takeBack(id, dispute);
+        Account memory account = _accounts[id].unpack();
+        account.status = ChannelStatus.Open;
+        _accounts[id] = account.pack();
+        uint256 refund = status == DisputeStatus.RuledDismissed ? 0 : _takeBack(id, account, dispute);
         emit DisputeClosed(subject, id, refund);
         if (refund != 0) vault.pay(channel.payer, refund);
     }
@@ -140,7 +147,7 @@ contract VoucherCollector is VoucherChannels {
         bytes32 id = Messages.hash(channel);
         bytes32 subject = Messages.hash(receipt);
         if (payer != channel.payer) revert NotPayer(payer, channel.payer);
-        Account memory account = _accounts[id];
+        Account memory account = _accounts[id].unpack();
         if (account.status != ChannelStatus.Open) revert WrongStatus(id, account.status);
         if (_disputes[subject].status != DisputeStatus.None) revert WrongDispute(subject, _disputes[subject].status);
         _checkJob(id, channel, job, receipt);
@@ -153,7 +160,7 @@ contract VoucherCollector is VoucherChannels {
         _releaseRested(run, id, channel, account);
         _bookReceipt(id, account, channel, receipt);
         account.status = ChannelStatus.Disputed;
-        _accounts[id] = account;
+        _accounts[id] = account.pack();
         _flush(run);
         vault.payAndCall(address(_court), amount, _evidence(subject, job, receipt, data));
     }
@@ -227,7 +234,7 @@ contract VoucherCollector is VoucherChannels {
 
     /// @dev The channel ends: all that was not released is the payer's, and of the penalty its share, after the court's.
     function _punish(bytes32 id, bytes32 subject, Channel calldata channel, uint256 courtFee) private {
-        uint256 refund = _accounts[id].deposit - _released[id].amount;
+        uint256 refund = _accounts[id].unpack().deposit - _released[id].unpackReleased().amount;
         emit DisputeClosed(subject, id, refund);
         _end(id, refund);
         uint256 taken = _registry.slash(channel.payee, channel.modelId, _penalty);
@@ -241,15 +248,15 @@ contract VoucherCollector is VoucherChannels {
 
     /// @dev The price of an answer nobody could judge, as far as it still rests, and as much of the model's part as leaves no more than
     /// what rests.
-    function _takeBack(bytes32 id, ChannelDispute memory dispute) private returns (uint256 refund) {
-        Account storage account = _accounts[id];
-        Released storage released = _released[id];
+    function _takeBack(bytes32 id, Account memory account, ChannelDispute memory dispute)
+        private
+        returns (uint256 refund)
+    {
+        Released memory released = _released[id].unpackReleased();
         uint256 resting = account.collected - released.amount;
         uint256 restingFee = account.modelFee - released.modelFee;
         refund = Math.min(dispute.price, resting);
         uint256 fee = Math.min(restingFee - Math.min(restingFee, dispute.modelFee), resting - refund);
-        // Bound: both are within the account's own, which fit.
-        released.amount = uint56(account.collected - (resting - refund));
-        released.modelFee = uint56(account.modelFee - fee);
+        _released[id] = Released(account.collected - (resting - refund), account.modelFee - fee).pack();
     }
 }
