@@ -151,7 +151,7 @@ contract VoucherCollector is VoucherChannels {
         if (account.status != ChannelStatus.Open) revert WrongStatus(id, account.status);
         if (_disputes[subject].status != DisputeStatus.None) revert WrongDispute(subject, _disputes[subject].status);
         _checkJob(id, channel, job, receipt);
-        _checkReceipt(id, subject, channel, receipt, data);
+        _checkReceipt(id, subject, channel, receipt, job.maxTokens, data);
 
         Run memory run;
         _disputes[subject] = _dispute(id, job, receipt);
@@ -184,9 +184,11 @@ contract VoucherCollector is VoucherChannels {
         bytes32 subject,
         Channel calldata channel,
         Receipt calldata receipt,
+        uint256 maxTokens,
         bytes calldata data
     ) private view {
-        bool sound = receipt.outputTokens != 0 && receipt.finish <= FINISH_CUT;
+        // No court judges what no honest node could have said; a payer must not lose its bond for showing it.
+        bool sound = receipt.outputTokens != 0 && receipt.outputTokens <= maxTokens && receipt.finish <= FINISH_CUT;
         if (!sound || receipt.channel != id || receipt.node != channel.payee) revert WrongReceipt(subject);
         uint256 until = uint256(receipt.servedAt) + _challengeWindow;
         if (block.timestamp > until) revert WindowClosed(until, block.timestamp);

@@ -51,7 +51,9 @@ class VoucherWorld(World):
         self.collector = self._deploy("VoucherCollector", (*neighbours, NO_COURT, *figures))
         self._calls = self._bind("IVoucherCollectorPayments", self.collector.address).functions
         manifest = Web3.keccak(text="manifest")
-        self.send(self.trainer, self.models.functions.register("smollm2-135m", "SMOL", manifest, MODEL_FEE, 10**24))
+        self.send(
+            self.trainer, self.models.functions.register("smollm2-135m", "SMOL", manifest, MODEL_FEE, 10**24)
+        )
         self.send(self.node, self.registry.functions.setNode(self.operator.address, bytes(32), ""))
         self.fund(self.node, 2000 * DOLLAR)
         data = bytes(12) + bytes.fromhex(self.node.address[2:])
@@ -79,7 +81,9 @@ class VoucherWorld(World):
     def open(self, found: OpenChannel) -> int:  # type: ignore[override]
         id_, expires = struct_hash(found.channel), self.time + 600
         r, vs = self._signature(ChannelAcceptance(id_, DOLLAR, expires), self.operator)
-        return self._pay(found.payer, DOLLAR, self._calls.open(as_tuple(found.channel), DOLLAR, expires, r, vs))
+        return self._pay(
+            found.payer, DOLLAR, self._calls.open(as_tuple(found.channel), DOLLAR, expires, r, vs)
+        )
 
     def top_up(self, found: OpenChannel) -> int:
         return self._pay(found.payer, DOLLAR, self._calls.topUp(struct_hash(found.channel)))
@@ -90,7 +94,9 @@ class VoucherWorld(World):
         return self.send(self.operator, self.collector.functions.collect(claims))
 
     def release(self, channels: Sequence[OpenChannel]) -> int:
-        return self.send(self.operator, self.collector.functions.release([as_tuple(c.channel) for c in channels]))
+        return self.send(
+            self.operator, self.collector.functions.release([as_tuple(c.channel) for c in channels])
+        )
 
     def exit(self, found: OpenChannel) -> int:
         return self.send(found.payer, self.collector.functions.exit(as_tuple(found.channel)))
@@ -121,7 +127,9 @@ def measure_vouchers() -> dict[str, int]:
         for payer in payers:
             world.fund(payer, 10 * DOLLAR)
         found: dict[str, int] = {}
-        channels = [world.channel(payer, int.from_bytes(keccak(text=payer.address)[:8], "big")) for payer in payers]
+        channels = [
+            world.channel(payer, int.from_bytes(keccak(text=payer.address)[:8], "big")) for payer in payers
+        ]
         opened = [world.open(channel) for channel in channels]
         found["voucher.open"] = opened[-1]
         found["voucher.topUp"] = world.top_up(channels[0])

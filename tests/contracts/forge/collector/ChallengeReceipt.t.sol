@@ -177,12 +177,13 @@ contract ChallengeReceiptTest is CollectorBase {
     }
 
     function test_theReceiptIsOfThisChannel() public {
-        for (uint256 i = 0; i < 4; ++i) {
+        for (uint256 i = 0; i < 5; ++i) {
             NodeReceipt memory wrong = receipt;
             if (i == 0) wrong.channel = keccak256("another");
             if (i == 1) wrong.node = stranger;
             if (i == 2) wrong.outputTokens = 0;
             if (i == 3) wrong.finish = 3;
+            if (i == 4) wrong.outputTokens = MAX_TOKENS + 1;
             bytes32 subject = collector.receiptHash(wrong);
             refuses(job, wrong, abi.encodeWithSelector(IVoucherCollector.WrongReceipt.selector, subject));
         }
