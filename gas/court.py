@@ -67,9 +67,7 @@ class CourtWorld(World):
         self.operators = {address: account(f"operator of {address}") for address in self.judges}
         self.bit_class = keccak(text="class")
         manifest = Web3.keccak(text="manifest")
-        self.send(
-            self.trainer, self.models.functions.register("smollm2-135m", "SMOL", manifest, 10_000, 10**24)
-        )
+        self.send(self.trainer, self.models.functions.register("smollm2-135m", "SMOL", manifest, 10_000, 10**24))
 
     def settle_in(self) -> dict[str, int]:
         """Stake and seats for everybody; the gas of taking one."""
@@ -87,9 +85,7 @@ class CourtWorld(World):
             bit_class = bytes(32) if tolerant else self.bit_class
             for judge in self.judges.values():
                 take = self.court.functions.takeSeat(judge.address, self.model_id, bit_class)
-                found["court.take_seat.tolerant" if tolerant else "court.take_seat.exact"] = self.send(
-                    judge, take
-                )
+                found["court.take_seat.tolerant" if tolerant else "court.take_seat.exact"] = self.send(judge, take)
         found["court.leave_seat.exact"] = self.send(judge, self.court.functions.leaveSeat(2 * JUDGES))
         self.wait(2 * PERIOD)
         # Left there for ever, so that the court's account is never cleared and written anew.
@@ -100,9 +96,7 @@ class CourtWorld(World):
         """A completed job with `tokens` in its prompt and as many in its answer, challenged."""
         found = self.job(client)
         secret = keccak(found.output)
-        prompt, output = (
-            b"".join(keccak(secret + bytes([k, i])) for i in range(tokens // 8)) for k in (0, 1)
-        )
+        prompt, output = (b"".join(keccak(secret + bytes([k, i])) for i in range(tokens // 8)) for k in (0, 1))
         job = replace(
             found.job,
             prompt_hash=keccak(prompt),
@@ -116,19 +110,9 @@ class CourtWorld(World):
         self.open(found)
         self.complete(found)
         bond = self.court.functions.bondFor(2 * tokens).call()
-        data = self._payments.functions.challenge(
-            *found.both, secret, prompt, output
-        )._encode_transaction_data()
+        data = self._payments.functions.challenge(*found.both, secret, prompt, output)._encode_transaction_data()
         gas = self.send(client, self.vault.functions.payAndCall(self.escrow.address, bond, data))
-        case = (
-            found.completion.job_hash,
-            client.address,
-            self.node.address,
-            self.model_id,
-            0,
-            tokens,
-            tokens,
-        )
+        case = (found.completion.job_hash, client.address, self.node.address, self.model_id, 0, tokens, tokens)
         case += (2 * tokens, 0, job.seed, job.temperature, job.top_p, job.bit_class, secret)
         id_ = self.court.functions.disputeId(self.escrow.address, case).call()
         return Challenged(found, case, bytes(id_), gas)
@@ -146,9 +130,7 @@ class CourtWorld(World):
         for index, (member, vote) in enumerate(zip(members, votes, strict=True)):
             salt = keccak(witness + bytes([index]))
             key = self.operators[member]
-            commitment = calls.commitmentOf(
-                dispute.id, round_, index, key.address, vote, witness, salt
-            ).call()
+            commitment = calls.commitmentOf(dispute.id, round_, index, key.address, vote, witness, salt).call()
             gas["commit"].append(self.send(key, calls.commit(dispute.id, index, commitment)))
         for index, (member, vote) in enumerate(zip(members, votes, strict=True)):
             salt = keccak(witness + bytes([index]))
@@ -186,12 +168,8 @@ def measure_court() -> dict[str, int]:
             whole = _whole(world, client, tokens, UPHELD, False, "exact")
             found |= {f"dispute.{verb}.{tokens}": gas for verb, gas in whole.items()}
         found |= {"dispute.whole.128.drawn": _whole(world, client, 128, UPHELD, True, "exact")["whole"]}
-        found |= {
-            "dispute.whole.128.tolerant": _whole(world, client, 128, UPHELD, False, "tolerant")["whole"]
-        }
-        found |= {
-            "dispute.whole.128.dismissed": _whole(world, client, 128, DISMISSED, False, "exact")["whole"]
-        }
+        found |= {"dispute.whole.128.tolerant": _whole(world, client, 128, UPHELD, False, "tolerant")["whole"]}
+        found |= {"dispute.whole.128.dismissed": _whole(world, client, 128, DISMISSED, False, "exact")["whole"]}
         found |= _appealed(world, client)
     return found
 

@@ -1,4 +1,4 @@
-"""Gas of payment channels, from receipts: every verb, one payer and a hundred, on a market that already runs."""
+"""Gas of payment channels, from receipts: every verb, one payer and a hundred, on a market that runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ from gas.world import (
 
 EXIT_PERIOD = 2 * CHALLENGE_WINDOW
 BATCH = 100
-ANSWER, ANSWER_FEE = 42_301, 2_461
-"""What 1,000 answers of the escrow's measured job cost, and the model's part: 46 tokens asked, 200 answered."""
+ANSWER, ANSWER_FEE = 42_300, 2_460
+"""What 1,000 answers cost, and the model's part: 46 tokens asked, 200 answered, at the prices above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def measure_vouchers() -> dict[str, int]:
         opened = [world.open(channel) for channel in channels]
         found["voucher.open"] = opened[-1]
         found["voucher.topUp"] = world.top_up(channels[0])
-        # Once for all that is paid for the first time: the payee's account, the model's fees, each channel's second slot.
+        # Once for all first times: the payee's account, the model's fees, each channel's second slot.
         world.collect(channels, 1)
         world.wait(CHALLENGE_WINDOW)
         world.release(channels)

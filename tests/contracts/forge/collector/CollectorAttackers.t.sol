@@ -206,13 +206,19 @@ contract CollectorAttackersTest is CollectorBase {
         bytes32 before = keccak256(abi.encode(state(id)));
         Claim[] memory claims = one(claimOf(channel, amount % DEPOSIT + 1, amount % DEPOSIT + 1));
         vm.startPrank(who);
-        if (verb % 6 == 0) collector.collect(claims);
-        else if (verb % 6 == 1) collector.release(one(channel));
-        else if (verb % 6 == 2) try collector.exit(channel) {} catch {} else if (verb % 6 == 3) try collector.close(
-            channel
-        ) {}
-            catch {} else if (verb % 6 == 4) try collector.closeDispute(channel, id) {}
-            catch {} else try collector.onRuling(id, Ruling.Upheld, amount) {} catch {}
+        if (verb % 6 == 0) {
+            collector.collect(claims);
+        } else if (verb % 6 == 1) {
+            collector.release(one(channel));
+        } else if (verb % 6 == 2) {
+            try collector.exit(channel) {} catch {}
+        } else if (verb % 6 == 3) {
+            try collector.close(channel) {} catch {}
+        } else if (verb % 6 == 4) {
+            try collector.closeDispute(channel, id) {} catch {}
+        } else {
+            try collector.onRuling(id, Ruling.Upheld, amount) {} catch {}
+        }
         vm.stopPrank();
         assertEq(keccak256(abi.encode(state(id))), before);
         assertEq(held(), DEPOSIT);
