@@ -3,10 +3,10 @@ pragma solidity 0.8.30;
 
 import {Test} from "forge-std/Test.sol";
 import {ChannelStatus} from "contracts/interfaces/IVoucherCollector.sol";
-import {Account, Accounts, Released} from "contracts/libraries/Accounts.sol";
+import {Account as Books, Accounts, Released} from "contracts/libraries/Accounts.sol";
 
 contract AccountsTest is Test {
-    using Accounts for Account;
+    using Accounts for Books;
     using Accounts for Released;
     using Accounts for uint256;
 
@@ -14,7 +14,7 @@ contract AccountsTest is Test {
         public
         pure
     {
-        Account memory a = Account(ChannelStatus(status % 4), deposit, collected, fee, rest, exit);
+        Books memory a = Books(ChannelStatus(status % 4), deposit, collected, fee, rest, exit);
         uint256 word = a.pack();
         assertEq(keccak256(abi.encode(word.unpack())), keccak256(abi.encode(a)));
         assertEq(uint256(word.status()), status % 4);
