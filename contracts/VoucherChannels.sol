@@ -104,7 +104,7 @@ abstract contract VoucherChannels is IVoucherCollector, VaultClient, ReentrancyG
     }
 
     /// @inheritdoc IVoucherCollector
-    function exit(Channel calldata channel) external {
+    function exit(Channel calldata channel) external nonReentrant {
         bytes32 id = Messages.hash(channel);
         if (msg.sender != channel.payer && msg.sender != channel.signer && !_actsFor(channel.payee)) {
             revert NotParty(msg.sender, id);

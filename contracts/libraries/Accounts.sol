@@ -20,8 +20,9 @@ struct Released {
 }
 
 /// @title Accounts
-/// @notice Packing of a channel's books into two words, so that each is read and written once. From the low bits, the first: status (8), restUntil (40), exitAt (40),
-/// deposit, collected, modelFee (56 each); the second: amount, modelFee. Who packs has checked that the members fit.
+/// @notice Packing of a channel's books into two words, so that each is read and written once.
+/// @dev From the low bits, the first word: status (8), restUntil (40), exitAt (40), deposit, collected, modelFee (56 each); the second: amount,
+/// modelFee. Who packs has checked that the members fit.
 library Accounts {
     uint256 private constant AMOUNT = type(uint56).max;
     uint256 private constant TIME = type(uint40).max;
