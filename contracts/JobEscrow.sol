@@ -10,8 +10,9 @@ import {IVaultReceiver} from "./interfaces/IVaultReceiver.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {ITuningGovernor} from "./interfaces/ITuningGovernor.sol";
-import {ICourt, Case} from "./interfaces/ICourt.sol";
+import {ICourt} from "./interfaces/ICourt.sol";
 import {IDisputable, Ruling} from "./interfaces/IDisputable.sol";
+import {Evidence} from "./libraries/Evidence.sol";
 import {JobWord, JobWords} from "./libraries/JobWord.sol";
 import {Messages} from "./libraries/Messages.sol";
 import {Pricing} from "./libraries/Pricing.sol";
@@ -43,7 +44,6 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
     uint256 private constant MILLION = 1e6;
     uint256 private constant MAX_TEMPERATURE = 100 * MILLION;
     uint256 private constant FINISH_LENGTH = 1;
-    uint256 private constant BYTES_PER_TOKEN = 4;
     uint256 private constant JOB_LENGTH = 640;
     uint256 private constant OPEN_LENGTH = JOB_LENGTH + 3 * 32;
     uint256 private constant PAIR_LENGTH = JOB_LENGTH + Messages.COMPLETION_LENGTH;
@@ -162,7 +162,7 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         JobWord word = _committed(id, completion);
         if (word.status() != Status.Demanded) revert WrongStatus(id, word.status());
         if (block.timestamp > word.time()) revert WindowClosed(word.time(), block.timestamp);
-        _checkTokens(maskedOutput, completion.outputHash, completion.outputTokens);
+        Evidence.checkTokens(maskedOutput, completion.outputHash, completion.outputTokens);
         uint40 until = _after(_challengeWindow);
         _jobs[id] = word.moved(Status.Delivered, until);
         emit OutputDelivered(id, maskedOutput, until);
@@ -383,7 +383,6 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         vault.payAndCall(address(_court), amount, _evidence(id, job, completion, data));
     }
 
-    /// @dev Checks the evidence against what both sides signed; nobody can burn a case with bad evidence.
     function _evidence(bytes32 id, Job calldata job, Completion calldata completion, bytes calldata data)
         private
         pure
@@ -391,27 +390,7 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
     {
         (,, bytes32 secret, bytes memory prompt, bytes memory output) =
             abi.decode(data, (Job, Completion, bytes32, bytes, bytes));
-        _checkTokens(output, completion.outputHash, completion.outputTokens);
-        _checkTokens(prompt, job.promptHash, job.promptTokens);
-        bytes32 secretHash = keccak256(abi.encode(secret));
-        if (secretHash != job.secretHash) revert WrongSecret(secretHash, job.secretHash);
-        Case memory case_ = Case({
-            subject: id,
-            challenger: job.client,
-            node: job.node,
-            modelId: job.modelId,
-            version: job.version,
-            promptTokens: job.promptTokens,
-            outputTokens: completion.outputTokens,
-            maxTokens: job.maxTokens,
-            finish: completion.finish,
-            seed: job.seed,
-            temperature: job.temperature,
-            topP: job.topP,
-            bitClass: job.bitClass,
-            secret: secret
-        });
-        return abi.encode(case_, prompt, output);
+        return Evidence.encode(id, job, completion, secret, prompt, output);
     }
 
     /// @dev Pays the node as it claimed, the model its fee, and the client the rest.
@@ -471,13 +450,6 @@ contract JobEscrow is IJobEscrow, VaultClient, ReentrancyGuardTransient {
         Status status = word.status();
         if (status < Status.Completed || status == Status.Final) revert WrongStatus(id, status);
         if (!word.commits(Messages.hash(completion))) revert WrongCompletion(id);
-    }
-
-    function _checkTokens(bytes memory masked, bytes32 expected, uint256 tokens) private pure {
-        bytes32 found = keccak256(masked);
-        if (found != expected || masked.length != BYTES_PER_TOKEN * tokens) {
-            revert WrongTokens(found, expected, masked.length);
-        }
     }
 
     /// @dev Points into `data` in place of copying it. All members are static, so the layout is fixed; dirty high bits make

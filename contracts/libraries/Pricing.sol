@@ -27,6 +27,21 @@ library Pricing {
         }
     }
 
+    /// @notice The least model fee of answers that cost `amount`, rounded up once: all of it spent on the dearer kind of token.
+    /// @dev amount - 1 < what the tokens cost <= their number · the dearer price, and their fee is rounded down once.
+    /// @param amount Below 2^128; token base units.
+    function leastFee(uint256 amount, uint256 inputPrice, uint256 outputPrice, uint256 feePrice)
+        internal
+        pure
+        returns (uint256)
+    {
+        if (amount == 0 || feePrice == 0) return 0;
+        // Bound: 2^128 · 2^64; the fee lies within both prices, so neither is 0.
+        unchecked {
+            return (amount - 1) * feePrice / Math.max(inputPrice, outputPrice);
+        }
+    }
+
     /// @param taken What was slashed. @param basisPoints At most 10,000.
     function share(uint256 taken, uint256 basisPoints) internal pure returns (uint256) {
         return taken * basisPoints / BASIS_POINTS;

@@ -31,9 +31,14 @@ CONTRACTS = (
     "NodeRegistry",
     "TuningGovernor",
     "Vault",
+    "VoucherCollector",
 )
 # Shapes of call data only: ABI without bytecode; name -> the file it is in.
-INTERFACES = {"IDisputeCourtPayments": "IDisputeCourt", "IJobEscrowPayments": "IJobEscrow"}
+INTERFACES = {
+    "IDisputeCourtPayments": "IDisputeCourt",
+    "IJobEscrowPayments": "IJobEscrow",
+    "IVoucherCollectorPayments": "IVoucherCollector",
+}
 ARTIFACTS = ROOT / "agents" / "chain" / "artifacts"
 BUILT = ROOT / "build" / "artifacts"
 

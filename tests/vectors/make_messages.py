@@ -25,6 +25,13 @@ TYPES = {
     "Completion": "bytes32 jobHash,address node,bytes32 outputHash,uint32 outputTokens,uint8 finish,"
     "uint64 servedAt,address payTo",
     "Payment": "address payer,address payee,uint256 amount,bytes data,uint256 nonce,uint64 deadline",
+    "Channel": "address collector,address payer,address payee,address signer,address payTo,uint64 modelId,"
+    "uint64 inputPrice,uint64 outputPrice,uint64 modelFee,uint64 nonce",
+    "ChannelAcceptance": "bytes32 channel,uint128 deposit,uint64 expires",
+    "Voucher": "bytes32 channel,address payer,address payee,uint128 cumulativeAmount,"
+    "uint128 cumulativeModelFee",
+    "Receipt": "bytes32 jobHash,address node,bytes32 outputHash,uint32 outputTokens,uint8 finish,"
+    "uint64 servedAt,address payTo,bytes32 channel,uint128 cumulativeAmount,uint128 cumulativeModelFee",
 }
 KEY = keccak(text="capek test key")
 CHAIN, VAULT = 31337, to_checksum_address("0x" + keccak(text="vault")[:20].hex())
@@ -162,6 +169,31 @@ def prices() -> dict[str, list[str]]:
     return out
 
 
+def least_fees() -> dict[str, list[str]]:
+    """The least model fee of a voucher: of (amount - 1), the share of the dearer tokens, rounded down."""
+    top = (1 << 64) - 1
+    cases = [  # amount, inputPrice, outputPrice, modelFee
+        (0, 50_000, 200_000, 10_000),
+        (1, 50_000, 200_000, 10_000),
+        (3_300, 50_000_000, 200_000_000, 10_000_000),
+        (1_000_000, 50_000, 200_000, 10_000),
+        (1_000_001, 200_000, 50_000, 10_000),
+        (2, 1, 1, 1),
+        (1_000, 0, 0, 0),
+        (1_000, 5, 0, 0),
+        ((1 << 56) - 1, 999_999, 1_000_003, 999_998),
+        ((1 << 128) - 1, top, top, top),
+    ]
+    names = ["amount", "inputPrice", "outputPrice", "modelFee", "least"]
+    out: dict[str, list[str]] = {n: [] for n in names}
+    for amount, inputs, outputs, fee in cases:
+        share = Fraction(fee, max(inputs, outputs, 1))
+        least = floor((amount - 1) * share) if amount else 0
+        for n, v in zip(names, (amount, inputs, outputs, fee, least), strict=True):
+            out[n].append(str(v))
+    return out
+
+
 def model_ids() -> dict[str, list[str]]:
     out: dict[str, list[str]] = {"trainers": [], "names": [], "ids": []}
     for seed, name in [("a", "smollm2-135m"), ("b", "smollm2-135m"), ("a", ""), ("a", "x" * 64)]:
@@ -192,6 +224,11 @@ def vectors() -> dict[str, Any]:
         "acceptance": messages("Acceptance"),
         "completion": messages("Completion"),
         "payment": messages("Payment"),
+        "channel": messages("Channel"),
+        "channelacceptance": messages("ChannelAcceptance"),
+        "voucher": messages("Voucher"),
+        "receipt": messages("Receipt"),
+        "leastFees": least_fees(),
         "masks": masks(),
         "prices": prices(),
         "modelIds": model_ids(),

@@ -41,12 +41,15 @@ from agents.protocol.messages import (
     type_string,
     typed_data,
 )
+from agents.protocol.vouchers import Channel, ChannelAcceptance, Receipt, Voucher
 
 ROOT = Path(__file__).parents[3]
 VECTORS = json.loads((ROOT / "tests/vectors/messages.json").read_text())
 DOMAIN = Domain(int(VECTORS["chainId"]), VECTORS["vault"])
 KEY = bytes.fromhex(VECTORS["privateKey"][2:])
-CLASSES: list[type[Message]] = [Job, Acceptance, Completion, Payment]
+CLASSES: list[type[Message]] = [
+    Job, Acceptance, Completion, Payment, Channel, ChannelAcceptance, Voucher, Receipt
+]  # fmt: skip
 CASES = [(cls, i) for cls in CLASSES for i in range(len(VECTORS[cls.__name__.lower()]["json"]))]
 
 

@@ -5,6 +5,7 @@ import {Test} from "forge-std/Test.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
 import {Job, Completion} from "contracts/interfaces/IJobEscrow.sol";
+import {Channel, Receipt as NodeReceipt} from "contracts/interfaces/IVoucherCollector.sol";
 import {Payment, IVault} from "contracts/interfaces/IVault.sol";
 import {Messages} from "contracts/libraries/Messages.sol";
 import {Pricing} from "contracts/libraries/Pricing.sol";
@@ -42,7 +43,20 @@ contract VectorsTest is Test {
         return Messages.hash(payment);
     }
 
+    function channelHash(Channel calldata channel) external pure returns (bytes32) {
+        return Messages.hash(channel);
+    }
+
+    /// @dev The hash, and that of the Completion it begins as.
+    function receiptHash(NodeReceipt calldata receipt) external pure returns (bytes32, bytes32) {
+        return (Messages.hash(receipt), Messages.hash(Messages.completionOf(receipt)));
+    }
+
     function test_typeHashes() public view {
+        assertEq(Messages.CHANNEL_TYPEHASH, vm.parseJsonBytes32(json, ".typeHashes.Channel"));
+        assertEq(Messages.CHANNEL_ACCEPTANCE_TYPEHASH, vm.parseJsonBytes32(json, ".typeHashes.ChannelAcceptance"));
+        assertEq(Messages.VOUCHER_TYPEHASH, vm.parseJsonBytes32(json, ".typeHashes.Voucher"));
+        assertEq(Messages.RECEIPT_TYPEHASH, vm.parseJsonBytes32(json, ".typeHashes.Receipt"));
         assertEq(Messages.JOB_TYPEHASH, vm.parseJsonBytes32(json, ".typeHashes.Job"));
         assertEq(Messages.ACCEPTANCE_TYPEHASH, vm.parseJsonBytes32(json, ".typeHashes.Acceptance"));
         assertEq(Messages.COMPLETION_TYPEHASH, vm.parseJsonBytes32(json, ".typeHashes.Completion"));
@@ -105,6 +119,70 @@ contract VectorsTest is Test {
             bytes32 digest = Messages.acceptance(domain, id, expires);
             assertEq(digest, digests[i]);
             assertEq(ECDSA.recover(digest, signatures[i]), signer);
+        }
+    }
+
+    function test_channels() public view {
+        bytes[] memory encoded = blobs(".channel.encoded");
+        bytes32[] memory hashes = words(".channel.structHashes");
+        assertGt(hashes.length, 0);
+        for (uint256 i = 0; i < hashes.length; ++i) {
+            assertEq(this.channelHash(abi.decode(encoded[i], (Channel))), hashes[i]);
+        }
+    }
+
+    function test_channelAcceptances() public view {
+        bytes[] memory encoded = blobs(".channelacceptance.encoded");
+        bytes32[] memory digests = words(".channelacceptance.digests");
+        bytes32 domain = vm.parseJsonBytes32(json, ".domains.separators[0]");
+        assertGt(digests.length, 0);
+        for (uint256 i = 0; i < digests.length; ++i) {
+            (bytes32 id, uint128 deposit, uint64 expires) = abi.decode(encoded[i], (bytes32, uint128, uint64));
+            assertEq(Messages.channelAcceptance(domain, id, deposit, expires), digests[i]);
+        }
+    }
+
+    function test_vouchers() public view {
+        bytes[] memory encoded = blobs(".voucher.encoded");
+        bytes32[] memory digests = words(".voucher.digests");
+        bytes[] memory signatures = blobs(".voucher.signatures");
+        bytes32 domain = vm.parseJsonBytes32(json, ".domains.separators[0]");
+        address signer = vm.parseJsonAddress(json, ".signer");
+        assertGt(digests.length, 0);
+        for (uint256 i = 0; i < digests.length; ++i) {
+            (bytes32 id, address payer, address payee, uint128 amount, uint128 fee) =
+                abi.decode(encoded[i], (bytes32, address, address, uint128, uint128));
+            bytes32 digest = Messages.voucher(domain, id, payer, payee, amount, fee);
+            assertEq(digest, digests[i]);
+            assertEq(ECDSA.recover(digest, signatures[i]), signer);
+        }
+    }
+
+    function test_receipts() public view {
+        bytes[] memory encoded = blobs(".receipt.encoded");
+        bytes32[] memory hashes = words(".receipt.structHashes");
+        bytes32[] memory digests = words(".receipt.digests");
+        bytes32 domain = vm.parseJsonBytes32(json, ".domains.separators[0]");
+        assertGt(hashes.length, 0);
+        for (uint256 i = 0; i < hashes.length; ++i) {
+            (bytes32 found, bytes32 completion) = this.receiptHash(abi.decode(encoded[i], (NodeReceipt)));
+            assertEq(found, hashes[i]);
+            assertEq(Messages.receiptDigest(domain, found), digests[i]);
+            assertEq(completion, this.completionHash(abi.decode(encoded[i], (Completion))));
+        }
+    }
+
+    function test_leastFees() public view {
+        uint256[] memory least = numbers(".leastFees.least");
+        assertGt(least.length, 0);
+        for (uint256 i = 0; i < least.length; ++i) {
+            uint256 found = Pricing.leastFee(
+                numbers(".leastFees.amount")[i],
+                numbers(".leastFees.inputPrice")[i],
+                numbers(".leastFees.outputPrice")[i],
+                numbers(".leastFees.modelFee")[i]
+            );
+            assertEq(found, least[i]);
         }
     }
 
