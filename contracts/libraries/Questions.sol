@@ -6,8 +6,9 @@ import {IVault} from "../interfaces/IVault.sol";
 
 /// @title Questions
 /// @notice How something other than an answer is put to a court. The Case is the court's own: `finish`, which for an answer is 0 to 2, names
-/// the question; `maskedPrompt` is the evidence, as it is, and `promptTokens` its length in four bytes; `maskedOutput` is empty; what only
-/// an answer has is 0. docs/tuning.md says what verifiers do with each.
+/// the question; `maskedPrompt` is the evidence, as it is, and `promptTokens` a quarter of its length; `maskedOutput` is the question's number
+/// once more, in four bytes, since a court takes no case without an output; what only an answer has is 0. docs/tuning.md says what verifiers
+/// do with each.
 library Questions {
     /// @dev Does segment `maxTokens` of this trace repeat?
     uint8 internal constant SEGMENT = 16;
@@ -40,14 +41,15 @@ library Questions {
         c.version = q.version;
         // Bound: evidence is made here, of a few words.
         c.promptTokens = uint32(evidence.length / BYTES_PER_TOKEN);
+        c.outputTokens = 1;
         c.maxTokens = q.part;
         c.finish = q.kind;
-        vault.payAndCall(address(court), amount, abi.encode(c, evidence, ""));
+        vault.payAndCall(address(court), amount, abi.encode(c, evidence, abi.encodePacked(uint32(q.kind))));
     }
 
     /// @notice What asking costs.
     /// @param words Words of evidence.
     function cost(ICourt court, uint256 words) internal view returns (uint256) {
-        return court.bondFor(words * 32 / BYTES_PER_TOKEN);
+        return court.bondFor(words * 32 / BYTES_PER_TOKEN + 1);
     }
 }

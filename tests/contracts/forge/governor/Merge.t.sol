@@ -126,11 +126,11 @@ contract MergeTest is TuningBase {
         assertEq(c.modelId, modelId);
         assertEq(c.finish, 17);
         assertEq(c.promptTokens, 48);
-        assertEq(c.outputTokens, 0);
+        assertEq(c.outputTokens, 1);
         uint64 ticket = governor.epochOf(modelId, epoch).ticket;
         bytes memory evidence = abi.encode(modelId, epoch, m.manifest, 0, ticket, 20_000);
         assertEq(tuningCourt.lastPromptHash(), keccak256(evidence));
-        assertEq(tuningCourt.lastOutputHash(), keccak256(""));
+        assertEq(tuningCourt.lastOutputHash(), keccak256(hex"00000011"));
     }
 
     function test_upheldLosesTheBond() public {

@@ -76,9 +76,9 @@ abstract contract TuningBase is Base {
         shares.transfer(alice, 300_000e18);
         shares.transfer(bob, 200_000e18);
         vm.stopPrank();
-        tuner(node, 0);
-        tuner(rival, 500e6);
-        tuner(judge, 500e6);
+        tuner(node, 300e6);
+        tuner(rival, 300e6);
+        tuner(judge, 300e6);
     }
 
     function tuner(address account, uint256 amount) private {
