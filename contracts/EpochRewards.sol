@@ -5,13 +5,7 @@ import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProo
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {
-    IEpochRewards,
-    IEpochRewardsPayments,
-    Pot,
-    RewardRoot,
-    RewardsConfig
-} from "./interfaces/IEpochRewards.sol";
+import {IEpochRewards, IEpochRewardsPayments, Pot, RewardRoot, RewardsConfig} from "./interfaces/IEpochRewards.sol";
 import {IVaultReceiver} from "./interfaces/IVaultReceiver.sol";
 import {Questions} from "./libraries/Questions.sol";
 import {Refunds} from "./libraries/Refunds.sol";
@@ -79,9 +73,8 @@ contract EpochRewards is Assertions, IEpochRewards, ReentrancyGuardTransient {
         if (block.timestamp > p.claimUntil) revert WindowClosed(p.claimUntil, block.timestamp);
         if (_claimed[pot].get(index)) revert AlreadyClaimed(pot, index);
         if (amount > modelFees / 2) revert AboveHalfTheFees(amount, modelFees);
-        bytes32 leaf = keccak256(
-            bytes.concat(keccak256(abi.encode(pot, index, account, amount, modelFees, preferences)))
-        );
+        bytes32 leaf =
+            keccak256(bytes.concat(keccak256(abi.encode(pot, index, account, amount, modelFees, preferences))));
         if (!MerkleProof.verifyCalldata(proof, p.root, leaf)) revert BadProof(leaf);
         if (amount > p.left) revert PotExhausted(p.left, amount);
         _claimed[pot].set(index);

@@ -36,6 +36,7 @@ contract TuningGovernor is TuningVotes, Assertions, ITuningGovernor, ReentrancyG
     uint40 private immutable _reviewWindow;
     uint40 private immutable _closeWindow;
     uint40 private immutable _mergeWindow;
+    uint16 private immutable _fullTurnout;
     uint32 private immutable _lossBound;
     uint256 private immutable _tasksTake;
 
@@ -53,11 +54,13 @@ contract TuningGovernor is TuningVotes, Assertions, ITuningGovernor, ReentrancyG
         if (c.closeWindow == 0 || c.closeWindow > c.epochLength) revert BadConfig("closeWindow");
         if (c.mergeWindow == 0 || c.mergeWindow > MAX_LENGTH) revert BadConfig("mergeWindow");
         if (c.quorum == 0 || c.quorum > Pricing.BASIS_POINTS) revert BadConfig("quorum");
+        if (c.fullTurnout < c.quorum || c.fullTurnout > Pricing.BASIS_POINTS) revert BadConfig("fullTurnout");
         _tasks = c.tasks;
         _randomness = c.randomness;
         _reviewWindow = c.reviewWindow;
         _closeWindow = c.closeWindow;
         _mergeWindow = c.mergeWindow;
+        _fullTurnout = c.fullTurnout;
         _lossBound = c.lossBound;
         _tasksTake = c.tasks.longest();
     }
@@ -164,6 +167,7 @@ contract TuningGovernor is TuningVotes, Assertions, ITuningGovernor, ReentrancyG
             closeWindow: _closeWindow,
             mergeWindow: _mergeWindow,
             quorum: _quorumShare,
+            fullTurnout: _fullTurnout,
             lossBound: _lossBound
         });
     }
@@ -182,8 +186,10 @@ contract TuningGovernor is TuningVotes, Assertions, ITuningGovernor, ReentrancyG
         Poll storage poll = _polls[keccak256(abi.encode(proposal))];
         if (poll.modelId != modelId || poll.epoch != epoch || poll.funded) return 0;
         uint256 votes = poll.votes;
-        if (votes < quorumOf(modelId)) return 0;
-        uint256 each = Math.mulDiv(e.budget, votes, e.qualified) / proposal.terms.shards;
+        uint256 quorum = quorumOf(modelId);
+        if (votes < quorum) return 0;
+        uint256 among = Math.max(e.qualified, Math.mulDiv(quorum, _fullTurnout, _quorumShare));
+        uint256 each = Math.mulDiv(e.budget, votes, among) / proposal.terms.shards;
         each = Math.min(each, proposal.terms.shardCap);
         if (each == 0) return 0;
         poll.funded = true;

@@ -129,7 +129,9 @@ contract TuningTasks is TaskBoard, ReentrancyGuardTransient {
         uint256 openFrom = uint256(t.time) + _auditWindow;
         uint256 until = openFrom + _auditWindow;
         if (block.timestamp > until) revert WindowClosed(until, block.timestamp);
-        if (block.timestamp <= openFrom && drawn.length != 0 && !_isIn(node, drawn)) revert NotDrawn(node, openFrom + 1);
+        if (block.timestamp <= openFrom && drawn.length != 0 && !_isIn(node, drawn)) {
+            revert NotDrawn(node, openFrom + 1);
+        }
         uint256 mask = 0;
         for (uint256 i = 0; i < segments.length; ++i) {
             mask |= 1 << segments[i];
@@ -219,8 +221,7 @@ contract TuningTasks is TaskBoard, ReentrancyGuardTransient {
         t.challenged |= 1 << c.segment;
         ++t.openDisputes;
         bytes32 subject = keccak256(abi.encode(c.id, c.shard, t.attempt, c.segment));
-        _disputes[subject] =
-            SegmentDispute(challenger, t.attempt, uint16(c.shard), uint16(c.segment), false, c.id);
+        _disputes[subject] = SegmentDispute(challenger, t.attempt, uint16(c.shard), uint16(c.segment), false, c.id);
         emit SegmentChallenged(c.id, c.shard, challenger, c.segment, subject);
         Questions.Question memory q = Questions.Question({
             kind: Questions.SEGMENT,
@@ -284,14 +285,9 @@ contract TuningTasks is TaskBoard, ReentrancyGuardTransient {
     }
 
     /// @dev The challenger gets its share, of which the court what it asked for; the rest is burned.
-    function _slash(
-        bytes32 id,
-        uint256 shard,
-        address node,
-        uint64 modelId,
-        TuningTask memory was,
-        uint256 stake
-    ) private {
+    function _slash(bytes32 id, uint256 shard, address node, uint64 modelId, TuningTask memory was, uint256 stake)
+        private
+    {
         uint256 taken = _nodes.slash(node, modelId, stake);
         uint256 won = Pricing.share(taken, _winnerShare);
         // The court is paid once, out of the node's stake.
@@ -302,11 +298,7 @@ contract TuningTasks is TaskBoard, ReentrancyGuardTransient {
         if (toCourt != 0) vault.pay(address(_court), toCourt);
     }
 
-    function _known(bytes32 id, uint256 shard)
-        private
-        view
-        returns (TuningFunction storage f, TuningTask storage t)
-    {
+    function _known(bytes32 id, uint256 shard) private view returns (TuningFunction storage f, TuningTask storage t) {
         f = _functions[id];
         if (f.start == 0) revert UnknownFunction(id);
         if (shard >= f.shards) revert UnknownShard(shard, f.shards);

@@ -51,7 +51,12 @@ interface IEpochRewards is IVaultReceiver, IVaultClient, IAssertions {
         uint64 indexed modelId, address indexed publisher, uint256 count, bytes32 root, bytes32 list
     );
     event PotOpened(
-        bytes32 indexed pot, address indexed payer, uint64 indexed modelId, bytes32 reference_, uint256 amount, uint256 from
+        bytes32 indexed pot,
+        address indexed payer,
+        uint64 indexed modelId,
+        bytes32 reference_,
+        uint256 amount,
+        uint256 from
     );
     event RootPosted(uint256 indexed id, bytes32 indexed pot, address indexed poster, RewardRoot root);
     event RootAccepted(uint256 indexed id, bytes32 indexed pot, bytes32 root, uint256 claimUntil);

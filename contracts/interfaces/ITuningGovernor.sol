@@ -56,6 +56,9 @@ struct GovernorConfig {
     uint40 mergeWindow;
     /// Votes that a proposal needs, in basis points of the token's supply.
     uint16 quorum;
+    /// Votes from which on the whole treasury is split, in basis points of the supply, no less than the quorum: of fewer votes, a like part of it, so that a few
+    /// who vote alone don't spend what belongs to all.
+    uint16 fullTurnout;
     /// How much worse than its parent a merge may be on what was held out: millionths of a nat per token.
     uint32 lossBound;
 }
@@ -63,8 +66,8 @@ struct GovernorConfig {
 /// @title ITuningGovernor
 /// @notice Each model's treasury, and how its token holders spend it. **A majority of a model's tokens owns its treasury.**
 /// @dev The life of epoch n of a model (docs/tuning.md): during it, anyone proposes and holders vote. In the closeWindow after its end anyone
-/// closes it: the treasury is split over the proposals at or above the quorum in proportion to their votes, each within its cap, and
-/// TuningTasks starts them; what no proposal gets stays in the treasury, and so does all of it when nobody closes. From `mergeFrom` on, when every
+/// closes it: the treasury is split over the proposals at or above the quorum in proportion to their votes (of all votes above the quorum, or of fullTurnout where they
+/// are fewer), each within its cap, and TuningTasks starts them; what no proposal gets stays in the treasury, and so does all of it when nobody closes. From `mergeFrom` on, when every
 /// task is over, anyone posts the merge under bond (see IAssertions), and `finishMerge` publishes one that stands.
 ///
 /// Money comes by `Vault.payAndCall(governor, amount, data)`: with `data` = abi.encode(modelId) it goes to the model's treasury, from anyone; otherwise
@@ -77,7 +80,9 @@ interface ITuningGovernor is IVaultReceiver, IVaultClient, ITuningVotes, IAssert
     );
     /// The function's id in TuningTasks is in FunctionStarted, whose `reference` is the proposal.
     event ProposalFunded(bytes32 indexed id, uint64 indexed modelId, uint64 indexed epoch, uint256 amount);
-    event MergePosted(uint256 indexed id, uint64 indexed modelId, uint64 indexed epoch, address poster, bytes32 manifest);
+    event MergePosted(
+        uint256 indexed id, uint64 indexed modelId, uint64 indexed epoch, address poster, bytes32 manifest
+    );
     event MergeFinished(uint256 indexed id, uint64 indexed modelId, uint64 indexed epoch, uint32 version);
 
     error NotVault(address caller);

@@ -25,15 +25,23 @@ CONTRACTS = (
     "BlockHashRandomness",
     "DevUSD",
     "DisputeCourt",
+    "EpochRewards",
     "JobEscrow",
     "ModelRegistry",
     "ModelToken",
     "NodeRegistry",
     "TuningGovernor",
+    "TuningTasks",
     "Vault",
 )
 # Shapes of call data only: ABI without bytecode; name -> the file it is in.
-INTERFACES = {"IDisputeCourtPayments": "IDisputeCourt", "IJobEscrowPayments": "IJobEscrow"}
+INTERFACES = {
+    "IDisputeCourtPayments": "IDisputeCourt",
+    "IEpochRewardsPayments": "IEpochRewards",
+    "IJobEscrowPayments": "IJobEscrow",
+    "ITuningGovernorPayments": "ITuningGovernor",
+    "ITuningTasksPayments": "ITuningTasks",
+}
 ARTIFACTS = ROOT / "agents" / "chain" / "artifacts"
 BUILT = ROOT / "build" / "artifacts"
 

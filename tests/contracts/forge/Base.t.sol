@@ -127,10 +127,12 @@ abstract contract Base is Test {
     }
 
     /// @dev Rewards, tasks and the governor over them, on TuningFixture's terms.
-    function deployTuning(IVault vault_, INodeRegistry nodes_, IDisputeCourt court_) internal returns (ITuningGovernor) {
+    function deployTuning(IVault vault_, INodeRegistry nodes_, IDisputeCourt court_)
+        internal
+        returns (ITuningGovernor)
+    {
         IRandomness random = IRandomness(deployCode("BlockHashRandomness.sol:BlockHashRandomness", abi.encode(2)));
-        address rewards =
-            deployCode("EpochRewards.sol:EpochRewards", abi.encode(TuningFixture.rewards(vault_, court_)));
+        address rewards = deployCode("EpochRewards.sol:EpochRewards", abi.encode(TuningFixture.rewards(vault_, court_)));
         address tasks = deployCode(
             "TuningTasks.sol:TuningTasks",
             abi.encode(TuningFixture.tasks(vault_, nodes_, court_, random, IEpochRewards(rewards)))

@@ -18,6 +18,7 @@ library TuningFixture {
     uint40 internal constant CLOSE = 1 days;
     uint40 internal constant MERGE = 3 days;
     uint16 internal constant QUORUM = 1000;
+    uint16 internal constant FULL_TURNOUT = 3000;
     uint72 internal constant BOND = 20e6;
     uint16 internal constant WINNER_SHARE = 4000;
     uint40 internal constant CHALLENGE = 1 days;
@@ -64,6 +65,6 @@ library TuningFixture {
     {
         (c.vault, c.tasks, c.randomness, c.merges) = (vault, tasks_, randomness, assertions(court));
         (c.epochLength, c.reviewWindow, c.closeWindow, c.mergeWindow) = (EPOCH, REVIEW, CLOSE, MERGE);
-        (c.quorum, c.lossBound) = (QUORUM, 20_000);
+        (c.quorum, c.fullTurnout, c.lossBound) = (QUORUM, FULL_TURNOUT, 20_000);
     }
 }

@@ -68,8 +68,7 @@ contract ChallengeSegmentTest is TuningBase {
     }
 
     function refuses(bytes32 id, Submission memory s, TuningTerms memory t, bytes memory error) private {
-        bytes memory call_ =
-            abi.encodeCall(ITuningTasksPayments.challenge, (id, 0, 0, s, t, VERSION, REFERENCE));
+        bytes memory call_ = abi.encodeCall(ITuningTasksPayments.challenge, (id, 0, 0, s, t, VERSION, REFERENCE));
         vm.prank(challenger);
         vm.expectRevert(error);
         vault.payAndCall(address(tasks), 3e6, call_);

@@ -60,13 +60,22 @@ contract CloseEpochTest is TuningBase {
     function test_belowTheQuorumGetsNothing() public {
         (Proposal memory a, bytes32 idA) = proposed(keccak256("a"));
         (Proposal memory b, bytes32 idB) = proposed(keccak256("b"));
-        vote(alice, idA, 100_000e18);
+        vote(alice, idA, 300_000e18);
         vote(bob, idB, 100_000e18 - 1);
         nextEpoch();
         assertEq(governor.closeEpoch(modelId, list(a, b)), 1);
         // All of it to the other one, which votes are shared among.
         assertEq(governor.treasuryOf(modelId), 0);
         assertFalse(governor.pollOf(idB).funded);
+    }
+
+    /// @dev A few who vote alone spend a part, not what belongs to all: 15% of the supply of the 30% that a full turnout is.
+    function test_aPoorTurnoutSpendsAPart() public {
+        (Proposal memory a, bytes32 id) = proposed(someTerms());
+        vote(bob, id, 150_000e18);
+        nextEpoch();
+        governor.closeEpoch(modelId, one(a));
+        assertEq(governor.treasuryOf(modelId), 500e6);
     }
 
     function test_nothingQualifiedRollsOver() public {

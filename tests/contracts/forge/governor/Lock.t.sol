@@ -24,8 +24,7 @@ contract LockTest is TuningBase {
         vm.prank(alice);
         shares.transfer(carol, 5e18);
         bytes32 domain = IERC20Permit(address(shares)).DOMAIN_SEPARATOR();
-        bytes32 type_ =
-            keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
+        bytes32 type_ = keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
         bytes32 hash = keccak256(abi.encode(type_, carol, address(governor), 5e18, 0, block.timestamp));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, keccak256(abi.encodePacked(hex"1901", domain, hash)));
         // Sent first by somebody who saw it: no obstacle.
@@ -55,9 +54,7 @@ contract LockTest is TuningBase {
         vm.startPrank(trainer);
         uint256 supply = uint256(type(uint96).max) + 1;
         (uint64 big,) = models.register("big", "B", MANIFEST, 0, supply);
-        vm.expectRevert(
-            abi.encodeWithSelector(ITuningVotes.SupplyTooLarge.selector, supply, uint256(type(uint96).max))
-        );
+        vm.expectRevert(abi.encodeWithSelector(ITuningVotes.SupplyTooLarge.selector, supply, uint256(type(uint96).max)));
         governor.lock(big, 1);
     }
 

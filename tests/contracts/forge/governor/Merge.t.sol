@@ -74,9 +74,7 @@ contract MergeTest is TuningBase {
         vm.expectRevert(abi.encodeWithSelector(IAssertions.TooEarly.selector, from, from - 1));
         postMerge(stranger, m);
         vm.warp(from + T.MERGE + 1);
-        vm.expectRevert(
-            abi.encodeWithSelector(IAssertions.WindowClosed.selector, from + T.MERGE, from + T.MERGE + 1)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IAssertions.WindowClosed.selector, from + T.MERGE, from + T.MERGE + 1));
         postMerge(stranger, m);
     }
 

@@ -52,9 +52,7 @@ contract RealCourtTest is CourtBase {
         uint256 cost = tasks.challengeCost();
         vm.prank(challenger);
         vault.payAndCall(
-            address(tasks),
-            cost,
-            abi.encodeCall(ITuningTasksPayments.challenge, (id, 0, 3, work(), terms(), 0, 0))
+            address(tasks), cost, abi.encodeCall(ITuningTasksPayments.challenge, (id, 0, 3, work(), terms(), 0, 0))
         );
         c.subject = keccak256(abi.encode(id, uint256(0), uint256(1), uint256(3)));
         (c.challenger, c.node, c.modelId) = (challenger, node, modelId);
@@ -85,7 +83,11 @@ contract RealCourtTest is CourtBase {
         vm.expectEmit(address(tasks));
         emit ITuningTasks.TaskSettled(id, 0, node, Outcome.Wrong, 0);
         tasks.settle(id, 0);
-        assertEq(vault.balanceOf(challenger) - before, NODE_FEE + 8e6, "its stake of 20, two fifths; and the node's fee of the bond");
+        assertEq(
+            vault.balanceOf(challenger) - before,
+            NODE_FEE + 8e6,
+            "its stake of 20, two fifths; and the node's fee of the bond"
+        );
     }
 
     /// @dev Data that can't be had: every seat says Unable, nothing is decided, the reward is forfeited and no stake.

@@ -202,9 +202,10 @@ abstract contract TuningBase is Base {
     }
 
     function challengeCall(bytes32 id, uint256 segment) internal view returns (bytes memory) {
-        return abi.encodeCall(
-            ITuningTasksPayments.challenge, (id, 0, segment, someWork(), someTerms(), VERSION, REFERENCE)
-        );
+        return
+            abi.encodeCall(
+                ITuningTasksPayments.challenge, (id, 0, segment, someWork(), someTerms(), VERSION, REFERENCE)
+            );
     }
 
     function challenge(bytes32 id, uint256 segment) internal returns (bytes32 subject) {

@@ -118,6 +118,11 @@ contract TuningConstructorTest is TuningBase {
         c.quorum = 10_001;
         refuses(c, "quorum");
         c = governor.governorConfig();
+        c.fullTurnout = c.quorum - 1;
+        refuses(c, "fullTurnout");
+        c.fullTurnout = 10_001;
+        refuses(c, "fullTurnout");
+        c = governor.governorConfig();
         c.epochLength = 366 days;
         refuses(c, "epochLength");
     }

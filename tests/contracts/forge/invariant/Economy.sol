@@ -134,7 +134,9 @@ contract Economy is CommonBase, StdUtils {
         } else if (kind == 2) {
             Holding memory h = governor.holdingOf(modelId, holder);
             (bool ok,) = address(governor).call(abi.encodeCall(governor.withdraw, (modelId)));
-            if (ok != (h.leaving != 0 && time >= h.leavesAt)) revert Broken("unlocked tokens leave when their epoch is over");
+            if (ok != (h.leaving != 0 && time >= h.leavesAt)) {
+                revert Broken("unlocked tokens leave when their epoch is over");
+            }
         } else {
             governor.delegate(modelId, holders[amount % PEOPLE]);
         }
@@ -161,7 +163,8 @@ contract Economy is CommonBase, StdUtils {
         uint256 epoch = governor.currentEpoch();
         uint256 power = governor.powerOf(modelId, voter, epoch);
         weight = _bound(weight, 0, power + power / 8 + 1);
-        uint256 used = governor.usedOf(modelId, voter, epoch) + weight - (p.epoch == epoch ? governor.voteOf(id, voter) : 0);
+        uint256 used =
+            governor.usedOf(modelId, voter, epoch) + weight - (p.epoch == epoch ? governor.voteOf(id, voter) : 0);
         vm.prank(voter);
         (bool ok,) = address(governor).call(abi.encodeCall(governor.vote, (id, weight)));
         if (ok != (p.epoch == epoch && used <= power)) revert Broken("votes are within power and time");
@@ -252,7 +255,9 @@ contract Economy is CommonBase, StdUtils {
         vm.prank(node);
         (bool ok,) = address(tasks).call(abi.encodeCall(tasks.claim, (s.id, shard, node, 0)));
         if (!ok) return;
-        if (t.status != TaskStatus.Open && (t.status != TaskStatus.Claimed || time <= t.time)) revert Broken("claimed what was taken");
+        if (t.status != TaskStatus.Open && (t.status != TaskStatus.Claimed || time <= t.time)) {
+            revert Broken("claimed what was taken");
+        }
         if (time > tasks.functionOf(s.id).start + T.CLAIM) revert Broken("claimed too late");
         if (tasks.taskOf(s.id, shard).price != price || price > tasks.functionOf(s.id).most) revert Broken("pay");
     }
@@ -264,7 +269,9 @@ contract Economy is CommonBase, StdUtils {
         address caller = who % 4 == 0 ? nodes[(who >> 8) % PEOPLE] : t.node;
         vm.prank(caller);
         (bool ok,) = address(tasks).call(abi.encodeCall(tasks.submit, (s.id, shard, work())));
-        if (ok != (t.status == TaskStatus.Claimed && caller == t.node && time <= t.time)) revert Broken("handed in by its node, in time, and only so");
+        if (ok != (t.status == TaskStatus.Claimed && caller == t.node && time <= t.time)) {
+            revert Broken("handed in by its node, in time, and only so");
+        }
     }
 
     /// @dev A task as it should go, as far as it can from here.
@@ -286,7 +293,9 @@ contract Economy is CommonBase, StdUtils {
         address node = nodes[who % PEOPLE];
         vm.prank(node);
         (bool ok,) = address(tasks).call(abi.encodeCall(tasks.audit, (s.id, shard, node, 0)));
-        if (ok && (node == t.node || time > t.time + 2 * uint256(T.AUDIT))) revert Broken("audited oneself, or too late");
+        if (ok && (node == t.node || time > t.time + 2 * uint256(T.AUDIT))) {
+            revert Broken("audited oneself, or too late");
+        }
     }
 
     function challenge(uint256 which, uint256 segment) external now_ {
@@ -341,7 +350,9 @@ contract Economy is CommonBase, StdUtils {
         if (after_ != TaskStatus.Open && !paid) revert Broken("settled to what?");
         uint256 got = vault.balanceOf(t.node) - had;
         if (!paid && got != 0) revert Broken("paid for nothing");
-        if (paid && (got > t.price || t.auditor == address(0) || t.winner != address(0))) revert Broken("paid wrongly");
+        if (paid && (got > t.price || t.auditor == address(0) || t.winner != address(0))) {
+            revert Broken("paid wrongly");
+        }
         if (paid && time <= t.time + 2 * uint256(T.AUDIT) + T.CHALLENGE) revert Broken("paid before its window");
     }
 
@@ -352,7 +363,9 @@ contract Economy is CommonBase, StdUtils {
     function trySweep(Started memory s) private {
         uint256 before = governor.treasuryOf(modelId);
         (bool ok,) = address(tasks).call(abi.encodeCall(tasks.sweep, (s.id)));
-        if (ok != (time > tasks.functionOf(s.id).start + T.CLAIM)) revert Broken("swept when nothing can be claimed any more");
+        if (ok != (time > tasks.functionOf(s.id).start + T.CLAIM)) {
+            revert Broken("swept when nothing can be claimed any more");
+        }
         feesIn += governor.treasuryOf(modelId) - before;
         if (rewards.potOf(s.pot).from == 0) return;
         before = governor.treasuryOf(modelId);
@@ -368,13 +381,17 @@ contract Economy is CommonBase, StdUtils {
         uint256 epoch = governor.currentEpoch() - back % 6;
         Merge memory m = Merge(modelId, uint64(epoch), manifest);
         vm.prank(sponsor);
-        (bool ok,) = address(vault).call(
-            abi.encodeCall(
-                vault.payAndCall, (address(governor), T.BOND, abi.encodeCall(ITuningGovernorPayments.postMerge, (m)))
-            )
-        );
+        (bool ok,) = address(vault)
+            .call(
+                abi.encodeCall(
+                    vault.payAndCall,
+                    (address(governor), T.BOND, abi.encodeCall(ITuningGovernorPayments.postMerge, (m)))
+                )
+            );
         if (!ok) return;
-        if (time < governor.mergeFrom(epoch) || governor.epochOf(modelId, epoch).functions == 0) revert Broken("posted too early");
+        if (time < governor.mergeFrom(epoch) || governor.epochOf(modelId, epoch).functions == 0) {
+            revert Broken("posted too early");
+        }
         merges.push(m);
     }
 
@@ -416,11 +433,12 @@ contract Economy is CommonBase, StdUtils {
         // A tree of one leaf: the first holder's.
         RewardRoot memory r = RewardRoot(pot, leaf(pot, amount), rewards.potOf(pot).left, 0);
         vm.prank(sponsor);
-        (bool ok,) = address(vault).call(
-            abi.encodeCall(
-                vault.payAndCall, (address(rewards), T.BOND, abi.encodeCall(IEpochRewardsPayments.postRoot, (r)))
-            )
-        );
+        (bool ok,) = address(vault)
+            .call(
+                abi.encodeCall(
+                    vault.payAndCall, (address(rewards), T.BOND, abi.encodeCall(IEpochRewardsPayments.postRoot, (r)))
+                )
+            );
         if (ok) roots.push(r);
     }
 
@@ -439,7 +457,8 @@ contract Economy is CommonBase, StdUtils {
     }
 
     function leaf(bytes32 pot, uint256 amount) private view returns (bytes32) {
-        return keccak256(bytes.concat(keccak256(abi.encode(pot, uint256(0), holders[0], amount, 2 * amount, bytes32(0)))));
+        return
+            keccak256(bytes.concat(keccak256(abi.encode(pot, uint256(0), holders[0], amount, 2 * amount, bytes32(0)))));
     }
 
     function finishRoot(uint256 which, uint8 ruling) external now_ {
@@ -467,9 +486,8 @@ contract Economy is CommonBase, StdUtils {
         amount = _bound(amount, 0, 40e6);
         bool had = rewards.claimed(r.pot, 0);
         uint256 left = rewards.potOf(r.pot).left;
-        (bool ok,) = address(rewards).call(
-            abi.encodeCall(rewards.claim, (r.pot, 0, holders[0], amount, 2 * amount, 0, new bytes32[](0)))
-        );
+        (bool ok,) = address(rewards)
+            .call(abi.encodeCall(rewards.claim, (r.pot, 0, holders[0], amount, 2 * amount, 0, new bytes32[](0))));
         if (!ok) return;
         if (had) revert Broken("claimed twice");
         if (left - rewards.potOf(r.pot).left != amount) revert Broken("claimed something else");
@@ -523,7 +541,11 @@ contract Economy is CommonBase, StdUtils {
 
     function books() external view {
         equal(governor.treasuryOf(modelId), feesIn - paidOut, "treasury = in - out");
-        equal(vault.balanceOf(address(governor)), governor.treasuryOf(modelId) + bonds(governor, merges.length), "governor");
+        equal(
+            vault.balanceOf(address(governor)),
+            governor.treasuryOf(modelId) + bonds(governor, merges.length),
+            "governor"
+        );
         uint256 inTasks;
         uint256 inPots;
         uint256 reserved;
@@ -566,7 +588,9 @@ contract Economy is CommonBase, StdUtils {
             locked += h.locked;
             held += h.locked + h.leaving;
             power += governor.powerOf(modelId, holders[i], epoch + 1);
-            if (governor.usedOf(modelId, holders[i], epoch) > governor.powerOf(modelId, holders[i], epoch)) revert Broken("voted above power");
+            if (governor.usedOf(modelId, holders[i], epoch) > governor.powerOf(modelId, holders[i], epoch)) {
+                revert Broken("voted above power");
+            }
         }
         equal(shares.balanceOf(address(governor)), held, "tokens");
         equal(power, locked, "power is what is locked");
@@ -607,7 +631,9 @@ contract Economy is CommonBase, StdUtils {
                 TuningTask memory t = tasks.taskOf(started[i].id, k);
                 trySettle(started[i], k, t);
                 TaskStatus status = tasks.taskOf(started[i].id, k).status;
-                if (status == TaskStatus.Claimed || status == TaskStatus.Submitted) revert Broken("a task has no way out");
+                if (status == TaskStatus.Claimed || status == TaskStatus.Submitted) {
+                    revert Broken("a task has no way out");
+                }
             }
         }
         for (uint256 i = 0; i < merges.length; ++i) {
@@ -637,6 +663,8 @@ contract Economy is CommonBase, StdUtils {
         equal(shares.balanceOf(address(governor)), 0, "tokens, emptied");
         equal(vault.balanceOf(address(tasks)), 0, "tasks, emptied");
         equal(vault.balanceOf(address(rewards)), 0, "rewards, emptied");
-        equal(vault.balanceOf(address(governor)), governor.treasuryOf(modelId), "governor, emptied but for the treasury");
+        equal(
+            vault.balanceOf(address(governor)), governor.treasuryOf(modelId), "governor, emptied but for the treasury"
+        );
     }
 }
