@@ -33,6 +33,7 @@ abstract contract TaskBoard is VaultClient, ITuningTasks {
     uint256 private constant AUDITORS = 3;
     uint256 internal constant EVIDENCE_WORDS = 13;
     uint40 private constant MAX_WINDOW = 90 days;
+    uint256 private constant MAX_LENGTH = 365 days;
 
     INodeRegistry internal immutable _nodes;
     IDisputeCourt internal immutable _court;
@@ -78,6 +79,8 @@ abstract contract TaskBoard is VaultClient, ITuningTasks {
         (_auditShare, _winnerShare, _auditSegments) = (c.auditShare, c.winnerShare, c.auditSegments);
         (_claimWindow, _riseTime, _taskTime) = (c.claimWindow, c.riseTime, c.taskTime);
         (_auditWindow, _challengeWindow, _disputeLimit) = (c.auditWindow, c.challengeWindow, c.disputeLimit);
+        // EpochRewards takes no date further away.
+        if (longest() >= MAX_LENGTH) revert BadConfig("longest");
         // A second line: reserved stake can't be thawed.
         if (c.nodes.thawPeriod() <= longest() - c.claimWindow) revert BadConfig("thawPeriod");
     }

@@ -1,4 +1,4 @@
-"""How the tuning economy is deployed: `tuning` in `deployments/config.<network>.json`, in Solidity's names."""
+"""How the tuning economy is deployed: `tuning` in `deployments/config.<network>.json`, in its own names."""
 
 from typing import Annotated, Self, TypeAlias
 

@@ -121,6 +121,6 @@ interface IEpochRewardsPayments {
     /// @notice Say who is owed what. `amount` = the root bond.
     function postRoot(RewardRoot calldata root) external;
 
-    /// @notice Say that a posted root is wrong. `amount` = the court's bond for this evidence.
+    /// @notice Say that a posted root is wrong. `amount` = court.bondFor(33).
     function challengeRoot(uint256 id, RewardRoot calldata root) external;
 }

@@ -128,6 +128,6 @@ interface ITuningGovernorPayments {
     function postMerge(Merge calldata merge) external;
 
     /// @notice Say that a posted merge is wrong: not what the accepted adapters give, or worse than its parent by more than lossBound.
-    /// `amount` = the court's bond for this evidence.
+    /// `amount` = court.bondFor(49).
     function challengeMerge(uint256 id, Merge calldata merge) external;
 }

@@ -95,6 +95,10 @@ contract TuningConstructorTest is TuningBase {
         c = tasks.tasksConfig();
         c.challengeWindow = 10 days;
         refuses(c, "thawPeriod");
+        (c.claimWindow, c.taskTime, c.auditWindow, c.challengeWindow) = (90 days, 88 days, 45 days, 90 days);
+        refuses(c, "longest");
+        c.taskTime = 87 days;
+        refuses(c, "thawPeriod");
     }
 
     function test_governor() public {
