@@ -18,7 +18,7 @@ contract EpochRewards is Assertions, IEpochRewards, ReentrancyGuardTransient {
     using SafeCast for uint256;
     using BitMaps for BitMaps.BitMap;
 
-    uint40 private constant MAX_WINDOW = 365 days;
+    uint40 private constant MAX_LENGTH = 365 days;
 
     uint40 private immutable _postWindow;
     uint40 private immutable _claimWindow;
@@ -27,8 +27,8 @@ contract EpochRewards is Assertions, IEpochRewards, ReentrancyGuardTransient {
     mapping(bytes32 pot => BitMaps.BitMap) private _claimed;
 
     constructor(RewardsConfig memory c) VaultClient(c.vault) Assertions(c.roots) {
-        if (c.postWindow == 0 || c.postWindow > MAX_WINDOW) revert BadConfig("postWindow");
-        if (c.claimWindow == 0 || c.claimWindow > MAX_WINDOW) revert BadConfig("claimWindow");
+        if (c.postWindow == 0 || c.postWindow > MAX_LENGTH) revert BadConfig("postWindow");
+        if (c.claimWindow == 0 || c.claimWindow > MAX_LENGTH) revert BadConfig("claimWindow");
         (_postWindow, _claimWindow) = (c.postWindow, c.claimWindow);
     }
 
@@ -126,7 +126,7 @@ contract EpochRewards is Assertions, IEpochRewards, ReentrancyGuardTransient {
         (uint64 modelId, bytes32 reference_, uint40 from, address refundTo) =
             abi.decode(data, (uint64, bytes32, uint40, address));
         if (amount == 0) revert EmptyPot();
-        uint256 limit = block.timestamp + MAX_WINDOW;
+        uint256 limit = block.timestamp + MAX_LENGTH;
         if (from < block.timestamp || from > limit) revert BadDate(from, limit);
         bytes32 pot = potId(payer, reference_);
         if (_pots[pot].from != 0) revert PotExists(pot);
