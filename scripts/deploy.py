@@ -94,5 +94,5 @@ def cli(
     except ChainError as e:
         raise click.ClickException(str(e)) from None
     for name, deployed in done.contracts.items():
-        click.echo(f"{name:15} {deployed.address}")
+        click.echo(f"{name:20} {deployed.address}")
     click.echo(f"deployed on chain {chain}, checked, and written to {path}")

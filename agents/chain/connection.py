@@ -129,7 +129,10 @@ class Connection:
         """
         if urlsplit(url).scheme not in ("http", "https"):
             raise ChainUnreachable(f"an RPC address starts with http:// or https://, not {url[:8]!r}…")
-        connection = cls(Web3(PatientProvider(url, timeout=timeout, attempts=attempts)))
+        w3 = Web3(PatientProvider(url, timeout=timeout, attempts=attempts))
+        # It asks for the chain's id twice with every call; here that is known, and checked once.
+        w3.middleware_onion.remove("validation")
+        connection = cls(w3)
         connection.expect(expected)
         return connection
 

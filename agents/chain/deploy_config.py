@@ -6,14 +6,15 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
-from web3 import Web3
 
+from agents.chain.court_config import BASIS_POINTS, CourtSettings
 from agents.chain.errors import ChainError
 
 LOCAL_CHAINS = (31337, 1337)
 """Chains of one machine: they get a token of their own, and nobody reorganises their blocks."""
 
 _Seconds = Annotated[int, Field(gt=0, lt=1 << 40)]
+_Window = Annotated[int, Field(gt=0, le=30 * 86_400)]
 _Stake = Annotated[int, Field(ge=0, lt=1 << 72)]
 _Fee = Annotated[int, Field(ge=0, lt=1 << 64)]
 _Address = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$")]
@@ -35,16 +36,17 @@ class DeploymentConfig(BaseModel):
     token: _Address | None = None
     """The payment token; None deploys DevUSD, on local chains alone."""
     thaw_period: _Seconds = 3600
-    court: _Address | None = None
-    penalty: _Stake = 10_000_000
+    court: CourtSettings | None = None
+    """None: nobody judges, and a wrong answer can only be refused."""
+    penalty: Annotated[int, Field(gt=0, lt=1 << 72)] = 10_000_000
     miss_penalty: _Stake = 2_000_000
     winner_share: Annotated[int, Field(ge=0, le=5000)] = 5000
     delivery_fee: _Fee = 100_000
     delivery_fee_per_token: _Fee = 100
-    challenge_window: _Seconds = 60
-    delivery_window: _Seconds = 60
-    dispute_limit: _Seconds = 600
-    max_job_time: _Seconds = 900
+    challenge_window: _Window = 60
+    delivery_window: _Window = 60
+    dispute_limit: Annotated[int, Field(gt=0, le=90 * 86_400)] = 600
+    max_job_time: _Window = 900
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -58,7 +60,23 @@ class DeploymentConfig(BaseModel):
                 "thawPeriod must exceed maxJobTime + 2 × challengeWindow + deliveryWindow + disputeLimit = "
                 f"{longest}, or stake could leave before its disputes end"
             )
+        if self.court is not None:
+            self._fits_court(self.court)
         return self
+
+    def _fits_court(self, court: CourtSettings) -> None:
+        if self.dispute_limit <= court.longest:
+            raise ValueError(
+                f"disputeLimit must exceed the {court.longest} s that the court can be at a dispute: 3 × "
+                "drawWindow + 2 × (commitWindow + revealWindow) + appealWindow"
+            )
+        won = self.penalty * self.winner_share // BASIS_POINTS
+        if won < court.highest_cost:
+            raise ValueError(
+                f"penalty is too small: winnerShare of it, {won}, must cover all rounds of a dispute, "
+                f"{court.highest_cost}: (firstSeats + appealSeats) × (seatFee + 16384 × seatFeePerToken) + "
+                "nodeFee"
+            )
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -93,8 +111,3 @@ class DeploymentConfig(BaseModel):
 
     def to_json(self) -> dict[str, object]:
         return self.model_dump(by_alias=True)
-
-    @property
-    def court_address(self) -> str:
-        """The court, or the zero address: then there is none yet."""
-        return Web3.to_checksum_address(self.court or "0x" + "00" * 20)

@@ -7,7 +7,7 @@ goes on.
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,17 @@ from typing import Any
 from eth_utils.crypto import keccak
 from web3 import Web3
 
-from agents.chain.compiled import Artifact, load_artifact
+from agents.chain.compiled import load_artifact
 from agents.chain.connection import Connection
 from agents.chain.contracts import Contract
-from agents.chain.deploy_config import DeploymentConfig
+from agents.chain.court_config import HISTORY_BLOCKS
+from agents.chain.deploy_config import LOCAL_CHAINS, DeploymentConfig
 from agents.chain.errors import ChainError, NoContract, Reverted
 from agents.chain.journal import Journal
 from agents.chain.outbox import Intent, Outbox, OutboxSettings
 from agents.chain.paths import chain_home
 from agents.chain.wallet import Signer
+from agents.chain.wiring import court_config, escrow_config, named
 from agents.protocol.messages import Domain, domain_separator
 
 log = logging.getLogger(__name__)
@@ -133,8 +135,9 @@ class Deployment:
                 )
         registry = self.contract(connection, "ModelRegistry")
         escrow = self.contract(connection, "JobEscrow")
+        addresses = {name: deployed.address for name, deployed in self.contracts.items()}
         config = escrow.call("config")._asdict()
-        wanted = dict(zip(config, _escrow_config(self.config, self.contracts), strict=True))
+        wanted = dict(zip(config, escrow_config(self.config, addresses), strict=True))
         facts: dict[str, tuple[object, object]] = {
             "Vault.token": (self.contract(connection, "Vault").call("token"), token),
             "Vault.domainSeparator": (
@@ -160,11 +163,17 @@ class Deployment:
             "JobEscrow.vault": (escrow.call("vault"), vault),
             **{f"JobEscrow.config.{key}": (config[key], wanted[key]) for key in wanted},
         }
-        for what, (found, expected) in facts.items():
-            if found != expected:
-                raise DeploymentError(
-                    f"{what} is {found}, not {expected}: this is not what was to be deployed"
-                )
+        if self.config.court is not None:
+            found = self.contract(connection, "DisputeCourt").call("config")._asdict()
+            terms = zip(found, court_config(self.config, addresses), strict=True)
+            facts |= {f"DisputeCourt.config.{key}": (found[key], value) for key, value in terms}
+            facts["BlockHashRandomness.delay"] = (
+                self.contract(connection, "BlockHashRandomness").call("delay"),
+                self.config.court.randomness_delay,
+            )
+        for what, (is_, expected) in facts.items():
+            if is_ != expected:
+                raise DeploymentError(f"{what} is {is_}, not {expected}: this is not what was to be deployed")
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -203,8 +212,8 @@ def deploy(
 
     Raises:
         WrongChain: `config` is for another chain.
-        DeploymentError: another deployment is at `path`, the payment token is unfit, or what lies on chain is
-            not what was to be deployed.
+        DeploymentError: another deployment is at `path`, the payment token is unfit, the chain forgets its
+            blocks before the court has drawn by them, or what lies on chain is not what was to be deployed.
         OutOfGasMoney, IntentTimeout: run it again.
     """
     connection.expect(config.chain_id)
@@ -213,6 +222,7 @@ def deploy(
     journal_path = chain_home(config.chain_id) / f"deploy-{tag}.db"
     done = _existing(connection, config, path)
     if done is None:
+        _check_draw_window(connection, config)
         with Journal(journal_path) as journal, Outbox(journal, connection, signer, settings) as outbox:
             done = _Deployer(connection, outbox, config).run()
             done.check(connection)
@@ -240,6 +250,22 @@ def _existing(connection: Connection, config: DeploymentConfig, path: Path) -> D
     return there
 
 
+def _check_draw_window(connection: Connection, config: DeploymentConfig) -> None:
+    """A panel that is still to be drawn when its block is forgotten never is, and its challenger pays."""
+    if config.court is None or config.chain_id in LOCAL_CHAINS:
+        return  # a local chain makes blocks as fast as it is told to
+    last = connection.latest()
+    first = connection.block(max(0, last.number - HISTORY_BLOCKS))
+    if first is None or first.number == last.number:
+        return
+    kept = HISTORY_BLOCKS * (last.timestamp - first.timestamp) // (last.number - first.number)
+    if config.court.draw_window >= kept:
+        raise DeploymentError(
+            f"court.drawWindow is {config.court.draw_window} s, and this chain keeps the hashes of "
+            f"{HISTORY_BLOCKS} blocks, {kept} s: make it shorter"
+        )
+
+
 class _Deployer:
     def __init__(self, connection: Connection, outbox: Outbox, config: DeploymentConfig) -> None:
         self._connection = connection
@@ -258,7 +284,11 @@ class _Deployer:
         governor = self._create("TuningGovernor", "TuningGovernor", vault)
         models = self._found_in("TuningGovernor", "models", "ModelRegistry", governor)
         self._found_in("ModelRegistry", "tokenImplementation", "ModelToken")
-        self._create("JobEscrow", "JobEscrow", _escrow_config(config, self._done))
+        if config.court is not None:
+            self._create("BlockHashRandomness", "BlockHashRandomness", config.court.randomness_delay)
+            self._create("DisputeCourt", "DisputeCourt", court_config(config, self._addresses()))
+            self._seed_court()
+        self._create("JobEscrow", "JobEscrow", escrow_config(config, self._addresses()))
         log.info("models are registered at %s", models)
         blocks = [d.block for d in self._done.values() if d.block is not None]
         return Deployment(config.chain_id, min(blocks), config, self._done)
@@ -275,15 +305,43 @@ class _Deployer:
         assert created.contract is not None
         assert created.tx_hash is not None
         self._done[name] = Deployed(
-            created.contract, _named(artifact, args), "0x" + created.tx_hash.hex(), created.block_number
+            created.contract, named(artifact, args), "0x" + created.tx_hash.hex(), created.block_number
         )
         return created.contract
+
+    def _seed_court(self) -> None:
+        """Leave one base unit in the court's account for ever: were it emptied by every dispute, each would
+        pay for writing it anew (docs/court.md). Where the token is not ours, only a deployer that has a unit
+        does so.
+        """
+        court, vault = self._done["DisputeCourt"].address, self._done["Vault"].address
+        token = Contract(self._connection, "DevUSD", self._done["Token"].address)
+        me, seed = self._outbox.address, f"seed {court}"
+        if self._config.token is None:
+            self._send("faucet", seed, token.address, token.data("faucet", me, 1))
+        elif self._outbox.status("deposit", seed) is None and not token.call("balanceOf", me):
+            log.warning(
+                "the deployer has none of the payment token: deposit one base unit for the court at %s "
+                "(Vault.deposit, from any account), and every dispute costs some 17,000 gas less",
+                court,
+            )
+            return
+        self._send("approve", seed, token.address, token.data("approve", vault, 1))
+        deposit = Contract(self._connection, "Vault", vault).data("deposit", court, 1)
+        self._send("deposit", seed, vault, deposit)
+
+    def _send(self, name: str, action: str, to: str, data: bytes) -> None:
+        self._outbox.put(name, action, to, data)
+        self._outbox.wait(name, action, STEP_PATIENCE)
+
+    def _addresses(self) -> dict[str, str]:
+        return {name: deployed.address for name, deployed in self._done.items()}
 
     def _found_in(self, owner: str, getter: str, name: str, *args: Any) -> str:
         """A contract that another one's constructor created."""
         parent = self._done[owner]
         address = str(Contract(self._connection, owner, parent.address).call(getter))
-        self._done[name] = Deployed(address, _named(load_artifact(name), args), parent.tx, parent.block)
+        self._done[name] = Deployed(address, named(load_artifact(name), args), parent.tx, parent.block)
         return address
 
     def _adopt_token(self, token: str) -> None:
@@ -297,37 +355,3 @@ class _Deployer:
                 f"token {address} has {decimals} decimals: prices are made for 6, as USDC has"
             )
         self._done["Token"] = Deployed(address, {}, None, None)
-
-
-def _escrow_config(config: DeploymentConfig, contracts: Mapping[str, Deployed]) -> tuple[Any, ...]:
-    """IJobEscrow.EscrowConfig, in its order."""
-    return (
-        contracts["Vault"].address,
-        contracts["NodeRegistry"].address,
-        contracts["ModelRegistry"].address,
-        contracts["TuningGovernor"].address,
-        config.court_address,
-        config.penalty,
-        config.miss_penalty,
-        config.winner_share,
-        config.delivery_fee,
-        config.delivery_fee_per_token,
-        config.challenge_window,
-        config.delivery_window,
-        config.dispute_limit,
-        config.max_job_time,
-    )
-
-
-def _named(artifact: Artifact, args: Sequence[Any]) -> dict[str, Any]:
-    """A constructor's arguments under their names, structs too."""
-    inputs: list[dict[str, Any]] = next((entry["inputs"] for entry in artifact.entries("constructor")), [])
-    return _by_name(inputs, args)
-
-
-def _by_name(inputs: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> dict[str, Any]:
-    named = {}
-    for entry, value in zip(inputs, values, strict=True):
-        parts = entry.get("components")
-        named[str(entry["name"]).rstrip("_")] = _by_name(parts, value) if parts else value
-    return named

@@ -1,4 +1,4 @@
-"""Nodes that cheat, for the demo and for tests: `python -m agents.devnet.cheats KIND`.
+"""Nodes that cheat, for the demo and for tests: `python -m agents.devnet.cheats KIND…`.
 
 The environment configures them as it does `agent node run`; the product's own command knows nothing of this.
 """
@@ -13,9 +13,11 @@ import llama_cpp
 
 from agents.chain.paths import home
 from agents.chain.wallet import Wallet
+from agents.devnet.wrong_verifiers import LazyExaminer, LyingExaminer
 from agents.engine import Generation
 from agents.engine.llama import EngineConfig, LlamaEngine
 from agents.node.answering import Answerer
+from agents.node.court.examiner import Examiner
 from agents.node.errors import NodeError, Refusal
 from agents.node.handout import Handout
 from agents.node.jobs import JobRecord
@@ -74,25 +76,34 @@ def quantize(weights: Path, path: Path) -> Path:
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["quantized", "withholding"]))
-def main(kind: str) -> None:
-    """Run a cheating node; the environment configures it as it does `agent node run`."""
+@click.argument(
+    "kinds", type=click.Choice(["quantized", "withholding", "lying", "lazy"]), nargs=-1, required=True
+)
+def main(kinds: tuple[str, ...]) -> None:
+    """Run a node that cheats in these ways; the environment configures it as it does `agent node run`."""
     settings = load()
     set_up(settings.log_level, as_json=settings.log_json)
     cheaper = CheaperModel(home() / "cheats")
     withholding = Withholding()
 
     def answerer(honest: Answerer) -> Answerer:
-        return cheaper if kind == "quantized" else honest
+        return cheaper if "quantized" in kinds else honest
 
     def handout(honest: Handout) -> Handout:
-        return withholding if kind == "withholding" else honest
+        return withholding if "withholding" in kinds else honest
+
+    def examiner(honest: Examiner) -> Examiner:
+        if "lazy" in kinds:
+            return LazyExaminer()
+        return LyingExaminer(honest) if "lying" in kinds else honest
 
     if settings.account is None:
         raise NodeError("no account: set CAPEK_ACCOUNT")
     wallet = Wallet.load(settings.account, password_file=settings.password_file)
-    runner = NodeRunner(settings, wallet, wrap_answerer=answerer, wrap_handout=handout)
-    run(runner, lambda started: log.info("cheating", extra={"kind": kind, "endpoint": started.endpoint}))
+    runner = NodeRunner(
+        settings, wallet, wrap_answerer=answerer, wrap_handout=handout, wrap_examiner=examiner
+    )
+    run(runner, lambda started: log.info("cheating", extra={"kinds": kinds, "endpoint": started.endpoint}))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from agents.chain.deploy_config import DeploymentConfig
 from agents.chain.paths import home
 from agents.devnet.demo import Demo
 from agents.devnet.network import Network
+from agents.devnet.terms import DEVNET
 
 _FOLDER = click.option(
     "--dir",
@@ -60,17 +60,22 @@ def devnet(folder: Path | None, port: int, nodes: int) -> None:
         signal.signal(number, lambda *_: done.set())
     folder = folder or home() / "devnet"
     click.echo("starting a chain and deploying the contracts …")
-    with Network(folder, DeploymentConfig(), port=port) as network:
+    with Network(folder, DEVNET, port=port) as network:
         click.echo("publishing the model …")
         model = network.publish(network.account("trainer"))
         consumer = network.account("alice")
         network.run(consumer, "deposit", "1000")
+        assert DEVNET.court is not None
+        # Enough for an appeal, which one seat more than it draws makes a draw.
+        seats = -(-(DEVNET.court.appeal_seats + 1) // nodes)
         for i in range(nodes):
             if done.is_set():
                 return
             name = f"node{i + 1}"
             click.echo(f"starting {name} …")
-            process = network.start_node(network.account(name), model, output_price=400_000 + 50_000 * i)
+            process = network.start_node(
+                network.account(name), model, output_price=400_000 + 50_000 * i, seats=seats
+            )
             network.wait_node(network.account(name), process)
         env = folder / "env"
         env.write_text(
@@ -80,12 +85,14 @@ def devnet(folder: Path | None, port: int, nodes: int) -> None:
         click.echo(
             f"""
 The devnet is up: chain {network.chain.chain_id} at {network.chain.url}, {nodes} nodes, model {model}.
+Each node has {seats} seats in the court, to be drawn from {2 * DEVNET.court.period} s after its start.
 In another terminal:
 
   source {env}
   agent ask "Why is the sky blue?"
   agent money
   agent jobs --all
+  agent disputes
   agent node status --account node1 --model {model}
 
 Logs are in {folder / "logs"}. Ctrl-C stops everything; the next start begins anew."""

@@ -6,13 +6,11 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-import httpx
 
 from agents.chain.deploy_config import DeploymentConfig
 from agents.chain.deployment import Deployment, deploy
@@ -21,6 +19,7 @@ from agents.chain.outbox import OutboxSettings
 from agents.chain.paths import cache_home
 from agents.chain.wallet import Wallet
 from agents.devnet.processes import Process, ProcessFailed
+from agents.devnet.reach import answers, free_port, offers
 
 AGENT = (sys.executable, "-m", "agents.cli")
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -149,38 +148,74 @@ class Network:
         """A process that has ended by itself."""
         return next((process for process in self._processes if not process.alive), None)
 
-    def publish(self, trainer: Account, weights: Path | None = None) -> str:
-        """Publish the model from the cache, serve its weights, and return its full name."""
+    def publish(self, trainer: Account, weights: Path | None = None, *, name: str = MODEL_NAME) -> str:
+        """Publish the model from the cache, serve its weights, and return its full name.
+
+        All models of a network have one trainer: it is from their store that nodes fetch.
+        """
         file = weights or cache_home() / "models" / MODEL_FILE
         if not file.exists():
             raise ProcessFailed(f"no weights at {file}: run `make setup`")
         self.run(
-            trainer, "trainer", "publish", str(file), "--name", MODEL_NAME, "--licence", "Apache-2.0",
+            trainer, "trainer", "publish", str(file), "--name", name, "--licence", "Apache-2.0",
             "--fee", MODEL_FEE, "--json",
         )  # fmt: skip
-        port = free_port()
-        self.store_url = f"http://127.0.0.1:{port}"
-        server = self.spawn(trainer, "store", *AGENT, "store", "serve", "--port", str(port))
-        server.wait_until(lambda: _answers(f"{self.store_url}/ipfs/-"), _READY)
-        return f"{trainer.address}/{MODEL_NAME}"
+        if not self.store_url:
+            port = free_port()
+            self.store_url = f"http://127.0.0.1:{port}"
+            server = self.spawn(trainer, "store", *AGENT, "store", "serve", "--port", str(port))
+            server.wait_until(lambda: answers(f"{self.store_url}/ipfs/-"), _READY)
+        return f"{trainer.address}/{name}"
 
     def start_node(
-        self, account: Account, model: str, *, output_price: int, jobs: int = 4, cheat: str | None = None
+        self,
+        account: Account,
+        *models: str,
+        output_price: int,
+        jobs: int = 4,
+        seats: int = 0,
+        cheats: Sequence[str] = (),
     ) -> Process:
-        """Register, stake and start a node; `wait_node` says when it takes jobs. `cheat`: see cheats.py."""
+        """Register, stake and start a node; `wait_node` says when it takes jobs.
+
+        Args:
+            jobs: of each model, how many its stake is enough for at once; 0 for a node that only judges.
+            seats: in the court, for each model; taken, with their stake, when it starts.
+            cheats: see cheats.py.
+        """
+        self.enlist(account, *models, jobs=jobs)
+        return self.launch(account, *models, output_price=output_price, jobs=jobs, seats=seats, cheats=cheats)
+
+    def enlist(self, account: Account, *models: str, jobs: int = 4) -> None:
+        """Register and stake; what of `start_node` several threads may do at once."""
         self.run(account, "node", "register", "--json")
-        self.run(account, "node", "stake", "--model", model, "--jobs", str(jobs), "--json")
+        for model in models if jobs else ():
+            self.run(account, "node", "stake", "--model", model, "--jobs", str(jobs), "--json")
+
+    def launch(
+        self,
+        account: Account,
+        *models: str,
+        output_price: int,
+        jobs: int = 4,
+        seats: int = 0,
+        cheats: Sequence[str] = (),
+        weights: Path | None = None,
+    ) -> Process:
+        """Start the process of a staked node; without `weights` at hand it fetches them by CID."""
         command = (
-            (*AGENT, "node", "run")
-            if cheat is None
-            else (sys.executable, "-m", "agents.devnet.cheats", cheat)
+            (sys.executable, "-m", "agents.devnet.cheats", *cheats) if cheats else (*AGENT, "node", "run")
         )
         port = free_port()
         env = {
-            "CAPEK_NODE_MODELS": f"{model}=100000:{output_price}",
+            "CAPEK_NODE_MODELS": ",".join(models),
+            "CAPEK_NODE_INPUT_PRICE": "100000",
+            "CAPEK_NODE_OUTPUT_PRICE": str(output_price),
+            "CAPEK_NODE_SEATS": str(seats),
+            "CAPEK_NODE_VERIFY_ONLY": "false" if jobs else "true",
             "CAPEK_NODE_PORT": str(port),
             "CAPEK_NODE_PEERS": self.store_url,
-            "CAPEK_NODE_WEIGHTS": str(self.folder / "no-weights-but-by-cid"),
+            "CAPEK_NODE_WEIGHTS": str(weights or self.folder / "no-weights-but-by-cid"),
             "CAPEK_NODE_THREADS": "1",
             "CAPEK_NODE_PARALLEL": "2",
             "CAPEK_NODE_CONTEXT": "2048",
@@ -195,7 +230,7 @@ class Network:
 
     def wait_node(self, account: Account, process: Process) -> None:
         """Until the node answers at its endpoint."""
-        process.wait_until(lambda: _healthy(self.endpoints[account.name]), _READY)
+        process.wait_until(lambda: offers(self.endpoints[account.name]), _READY)
 
     def ask(self, consumer: Account, question: str, *args: str, show: bool = False) -> dict[str, Any]:
         """`agent ask --json`; a refused answer is an answer too.
@@ -229,29 +264,3 @@ class Network:
             w3.eth.send_transaction({"from": w3.eth.accounts[0], "to": to, "data": data})
         )
         assert receipt["status"] == 1
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    assert isinstance(port, int)
-    return port
-
-
-def _answers(url: str) -> bool:
-    try:
-        httpx.get(url, timeout=2.0)
-    except httpx.HTTPError:
-        return False
-    return True
-
-
-def _healthy(endpoint: str) -> bool:
-    try:
-        return httpx.get(f"{endpoint}/v1/offer", timeout=2.0).status_code == 200
-    except httpx.HTTPError:
-        return False

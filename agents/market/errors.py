@@ -23,3 +23,7 @@ class NoAccount(MarketError):
 
 class BadAmount(MarketError):
     """A text that is no amount of the payment token."""
+
+
+class BadEvidence(MarketError):
+    """What a court logged can't be read as a case with its evidence."""

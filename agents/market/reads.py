@@ -10,6 +10,7 @@ from eth_utils.address import to_checksum_address
 from agents.chain.connection import Connection
 from agents.chain.contracts import Contract
 from agents.market.clock import ChainClock
+from agents.market.court import Court
 from agents.protocol.messages import Domain
 
 ZERO = "0x" + "00" * 20
@@ -89,6 +90,7 @@ class Market:
         self.domain = Domain(connection.chain_id, self.vault.address)
         self.clock = ChainClock(connection)
         self._terms: Terms | None = None
+        self._court: Court | None = None
         self._unit: tuple[str, int] | None = None
 
     @property
@@ -111,6 +113,13 @@ class Market:
                 has_court=str(c.court) != ZERO,
             )
         return self._terms
+
+    @property
+    def court(self) -> Court | None:
+        """Who judges what the escrow's clients dispute; None where nobody does."""
+        if self._court is None and self.terms.has_court:
+            self._court = Court(self.connection, str(self.escrow.call("config").court))
+        return self._court
 
     def job_status(self, job_hash: bytes, block: int | str = "latest") -> tuple[Status, int]:
         """Where a job stands, and until when (0: for good)."""

@@ -25,23 +25,26 @@ class Health:
         models: Models,
         follower: Follower,
         parts: Mapping[str, Part],
-        open_: Callable[[], bool],
+        state: Callable[[], str],
+        court: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         self._book = book
         self._models = models
         self._follower = follower
         self._parts = parts
-        self._open = open_
+        self._state = state
+        self._court = court
 
     def report(self) -> dict[str, Any]:
-        """`status` is `ok`, `draining` or `trouble`."""
+        """`status` is `ok`, `starting`, `draining` or `trouble`."""
         # Which part, not why: the reasons are in the log, and may name what is private.
         trouble = sorted(name for name, part in self._parts.items() if part.trouble)
-        status = "trouble" if trouble else "ok" if self._open() else "draining"
+        status = "trouble" if trouble else self._state()
         return {
             "status": status,
             "trouble": trouble,
             "block": self._follower.cursor,
             "models": [m.label for m in self._models.values()],
             "jobs": {state.value: count for state, count in self._book.counts().items()},
+            "court": self._court() if self._court else None,
         }

@@ -39,6 +39,24 @@ class Metrics:
             ["model"],
             registry=self.registry,
         )
+        self.seats = Gauge(
+            "capek_node_seats", "Seats in the court that were not left", ["model"], registry=self.registry
+        )
+        self.disputes = Gauge(
+            "capek_node_disputes",
+            "Disputes: open anywhere; ended that this node sat in; ended over its own answers",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.votes = Gauge(
+            "capek_node_votes", "Votes cast, by what they say", ["vote"], registry=self.registry
+        )
+        self.court_earned = Gauge(
+            "capek_node_court_earned_base_units", "Fees that the court paid", registry=self.registry
+        )
+        self.silent = Gauge(
+            "capek_node_silent_seats", "Times a seat was drawn and did not reveal", registry=self.registry
+        )
         self.cursor = Gauge("capek_node_followed_block", "Last block followed", registry=self.registry)
         self.outbox = Gauge("capek_node_outbox_unfinished", "Transactions under way", registry=self.registry)
 

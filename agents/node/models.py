@@ -58,8 +58,10 @@ def serve(
     settings: NodeSettings,
     own_endpoint: str,
     progress: Progress | None = None,
+    *,
+    for_sale: bool = True,
 ) -> ServedModel:
-    """Get a model ready.
+    """Get a model ready, for jobs or (not `for_sale`) for the court alone.
 
     Raises:
         NoModel: it is unknown or can't be had.
@@ -68,7 +70,7 @@ def serve(
     version = look_up(market, spec.model_id, spec.version)
     input_price = settings.input_price if spec.input_price is None else spec.input_price
     output_price = settings.output_price if spec.output_price is None else spec.output_price
-    if min(input_price, output_price) < version.fee:
+    if for_sale and min(input_price, output_price) < version.fee:
         raise ModelError(
             f"{version.label} costs its model fee of {version.fee} base units per million tokens, and you "
             f"ask {input_price} and {output_price}: ask at least {version.fee} for each (--input-price, "

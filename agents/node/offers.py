@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from agents.chain.wallet import Wallet
 from agents.market.reads import Market
+from agents.node.errors import Refusal
 from agents.node.identity import Identity
 from agents.node.serving import Models
 from agents.protocol.manifest import canonical_json
@@ -18,18 +19,29 @@ class Offers:
     """The current offer; `open_` says whether new jobs are taken (a draining node offers no models)."""
 
     def __init__(
-        self, identity: Identity, market: Market, models: Models, wallet: Wallet, open_: Callable[[], bool]
+        self,
+        identity: Identity,
+        market: Market,
+        models: Models,
+        wallet: Wallet,
+        open_: Callable[[], bool],
+        starting: Callable[[], bool] = lambda: False,
     ) -> None:
         self._identity = identity
         self._market = market
         self._models = models
         self._wallet = wallet
         self._open = open_
+        self._starting = starting
         self._lock = threading.Lock()
         self._last: Offer | None = None
 
     def current(self) -> Offer:
-        """Raises ChainUnreachable when there is no chain time to date it by."""
+        """Raises Refusal (503) while models are loaded, ChainUnreachable when there is no chain time to date
+        it by.
+        """
+        if self._starting():
+            raise Refusal(503, "starting", "this node is just loading its models: ask again soon", 10)
         now, models = self._market.clock.now(), self._offered()
         with self._lock:
             last = self._last

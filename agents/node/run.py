@@ -1,28 +1,25 @@
 """A node in one object: everything wired, started and stopped in order."""
 
 import logging
-import os
-import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from urllib.parse import urlsplit
-
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from agents.chain.errors import ChainError
 from agents.chain.follower import Follower, Progress
-from agents.chain.journal import Journal, JournalError
+from agents.chain.journal import Journal
 from agents.chain.loop import Loop
 from agents.chain.outbox import Outbox
 from agents.chain.paths import home
 from agents.chain.wallet import Wallet
-from agents.engine.threads import physical_cores
-from agents.market.errors import MarketError
 from agents.market.opening import open_market
 from agents.node import app, models
 from agents.node.admission import Admission
+from agents.node.announcing import announce
 from agents.node.answering import Answerer, EngineAnswerer
+from agents.node.court.examiner import Examiner
+from agents.node.court.seats import seats_of
+from agents.node.court.verifier import Verifier
 from agents.node.errors import NodeError
 from agents.node.handout import Handout, HonestHandout
 from agents.node.health import Health, Part
@@ -30,13 +27,15 @@ from agents.node.identity import Identity, check_operator, encryption_key
 from agents.node.jobs import JobBook
 from agents.node.metrics import Metrics
 from agents.node.models import ServedModel
-from agents.node.modelspec import ModelSpec
 from agents.node.offers import Offers
+from agents.node.periodic import Periodic, safely
 from agents.node.places import journal_path, node_folder
+from agents.node.process import run as run
 from agents.node.promises import Promises
 from agents.node.server import HttpServer
 from agents.node.serving import Serving
 from agents.node.settings import NodeSettings
+from agents.node.shelf import Shelf
 from agents.node.sweeps import Sweeps
 from agents.node.watch import JobEvents, Watch
 from agents.storage.local import LocalStore
@@ -45,14 +44,11 @@ from agents.storage.serve import router
 log = logging.getLogger(__name__)
 
 _LOOK_BACK = 1000
-_ANNOUNCE_PATIENCE = 300.0
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_INTERRUPTED = 130
 
 
 class NodeRunner:
-    """A node. `wrap_answerer` and `wrap_handout` may put something in the place of what answers and what
-    gives answers away.
+    """A node. `wrap_answerer`, `wrap_handout` and `wrap_examiner` may put something in the place of what
+    answers, what gives answers away and what judges others' answers.
 
     Raises (from `start`): NodeError, ChainError; whatever was opened by then is closed again.
     """
@@ -64,20 +60,22 @@ class NodeRunner:
         *,
         wrap_answerer: Callable[[Answerer], Answerer] = lambda answerer: answerer,
         wrap_handout: Callable[[Handout], Handout] = lambda handout: handout,
+        wrap_examiner: Callable[[Examiner], Examiner] = lambda examiner: examiner,
         progress: models.Progress | None = None,
     ) -> None:
         self._settings = settings
         self._wallet = wallet
         self._wrap_answerer = wrap_answerer
         self._wrap_handout = wrap_handout
+        self._wrap_examiner = wrap_examiner
         self._progress = progress
         self._open = False
+        self._starting = True
         self._grace = 0.0
         self._closing = ExitStack()
         self.endpoint = ""
-        self.models: dict[tuple[int, int], ServedModel] = {}
-        self.sold: dict[tuple[int, int], ServedModel] = {}
-        """Those of `models` that new jobs are taken for."""
+        self.verifier: Verifier | None = None
+        """None where the market has no court."""
         self.fatal: Exception | None = None
         self.ended = threading.Event()
         """Set when the node can't go on (`fatal` says why) or was asked to end."""
@@ -107,20 +105,42 @@ class NodeRunner:
 
     def is_open(self) -> bool:
         """Whether new jobs are taken."""
-        return self._open and not self._settings.drain
+        return self._open and not (self._settings.drain or self._settings.verify_only)
+
+    def _state(self) -> str:
+        if self._starting:
+            return "starting"
+        return "ok" if self._open and not self._settings.drain else "draining"
+
+    @property
+    def models(self) -> Mapping[tuple[int, int], ServedModel]:
+        """What it runs, by model and version."""
+        return self._shelf.models
+
+    @property
+    def sold(self) -> Mapping[tuple[int, int], ServedModel]:
+        """Those of `models` that new jobs are taken for."""
+        return self._shelf.sold
 
     def _start(self) -> None:
-        self.market = open_market(self._settings.rpc_url, self._settings.deployment)
+        settings = self._settings
+        self.market = open_market(settings.rpc_url, settings.deployment)
         self._own()
         self._listen()
         # First what is owed already, and needs no model: completions, demanded outputs, claims.
         self._watch()
+        # Others may fetch what lies here, while this node still fetches and loads.
+        self._answer_http()
+        self.endpoint = announce(
+            self.market, self.outbox, self.identity, self.endpoint, chosen=settings.endpoint is not None
+        )
         self._load_models()
+        if self.verifier is not None:
+            self.verifier.check()
         self.serving.start()
         self._closing.callback(lambda: self.serving.stop(self._grace))
         self._schedule()
-        self._open = True
-        self._answer_http()
+        self._open, self._starting = True, False
         log.info(
             "node started",
             extra={
@@ -135,6 +155,8 @@ class NodeRunner:
     def _own(self) -> None:
         """Take the journal and the key, which only one process may have."""
         settings, wallet, market = self._settings, self._wallet, self.market
+        self.store = LocalStore(settings.store_dir or home() / "store")
+        self._shelf = Shelf(market, self.store, settings, self._keep)
         node = settings.node or wallet.address
         private, public = encryption_key(node_folder(settings, market.chain_id, node))
         self.identity = Identity(node, wallet.address, settings.pay_to or node, public, private)
@@ -152,29 +174,12 @@ class NodeRunner:
         self.metrics = Metrics()
 
     def _listen(self) -> None:
-        """Have an address, and let the registry name it."""
+        """Have an address."""
         settings = self._settings
         self._server = HttpServer(settings.host, settings.port)
         self._closing.callback(self._server.stop)
         self.endpoint = settings.endpoint or f"http://{_bracketed(settings.host)}:{self._server.port}"
         self.outbox.start()
-        self._announce()
-
-    def _announce(self) -> None:
-        """The registry is to name the key that prompts are sealed to, and the endpoint; the operator may."""
-        found = self.market.node(self.identity.node)
-        known_host = urlsplit(found.endpoint).hostname
-        if self._settings.endpoint is None and known_host is not None and known_host not in _LOOPBACK:
-            # Registered by somebody who knows better than a default: a proxy in front, say.
-            self.endpoint = found.endpoint
-        if found.endpoint == self.endpoint and found.encryption_key == self.identity.public_key:
-            return
-        action = f"endpoint {self.endpoint} (block {self.market.connection.latest().number})"
-        nodes = self.market.nodes
-        data = nodes.data("setEndpoint", self.identity.node, self.identity.public_key, self.endpoint)
-        self.outbox.put("registry", action, nodes.address, data)
-        self.outbox.wait("registry", action, _ANNOUNCE_PATIENCE)
-        log.info("the registry names this endpoint now", extra={"endpoint": self.endpoint})
 
     def _watch(self) -> None:
         """Follow the chain, and do what it asks for."""
@@ -192,6 +197,7 @@ class NodeRunner:
             self.metrics,
             self._died,
         )
+        self.verifier = self._judge()
         watch = Watch(book, market, self.outbox, self.handout, self.metrics, self.serving.wake)
 
         def look() -> float:
@@ -201,29 +207,75 @@ class NodeRunner:
         def followed(progress: Progress) -> None:
             if progress.caught_up:
                 self._watching.wake()
+                if self.verifier is not None:
+                    self.verifier.wake()
 
         self._watching = Loop("watch", look)
         self.follower = Follower(
             self.journal,
             market.connection,
-            [market.escrow],
-            [JobEvents(book, self.identity.node)],
-            # A new node has no job in old blocks.
-            start=book.follow_from(max(market.start_block, market.connection.latest().number - _LOOK_BACK)),
+            [market.escrow] + ([market.court.contract] if market.court else []),
+            [JobEvents(book, self.identity.node)] + ([self.verifier.docket] if self.verifier else []),
+            start=book.follow_from(self._first_block()),
             confirmations=confirmations - 1,
             name="node",
             poll=settings.poll_seconds,
             on_progress=followed,
         )
         self.sweeps = Sweeps(
-            book, market, self.outbox, self.follower, self.models, self.metrics, settings, self.identity.node
+            book, market, self.outbox, self.follower, self.sold, self.metrics, settings, self.identity.node
         )
         self.follower.catch_up()
         self.sweeps.tidy()
         self._watching.start()
         self._closing.callback(self._watching.stop)
+        if self.verifier is not None:
+            self.verifier.start()
         self.follower.start()
         self._closing.callback(self.follower.close)
+
+    def _first_block(self) -> int:
+        """Where a new node starts to read: no job of its own is older, and no dispute that may draw it."""
+        chain, court = self.market.connection, self.market.court
+        back = float(_LOOK_BACK)
+        if court is not None:
+            back = max(back, court.contract.call("longest") / max(self.market.clock.block_seconds(), 0.1))
+        return max(self.market.start_block, chain.latest().number - int(back))
+
+    def _judge(self) -> Verifier | None:
+        """The node's part in the court, where there is one."""
+        settings = self._settings
+        if self.market.court is None:
+            if settings.seats or settings.verify_only:
+                raise NodeError(
+                    f"the market on chain {self.market.chain_id} has no court: start without --seats and "
+                    "--verify-only"
+                )
+            return None
+        verifier = Verifier(
+            self.journal,
+            self.market,
+            self.market.court,
+            self.outbox,
+            self.identity.node,
+            self.models,
+            lambda: self.store,
+            settings,
+            lambda: self.endpoint,
+            self.metrics,
+            self._claim,
+            self._wrap_examiner,
+        )
+        # After the engines are closed, which ends checks.
+        self._closing.callback(verifier.stop)
+        return verifier
+
+    def _keep(self, model: ServedModel) -> None:
+        self._closing.callback(model.engine.close)
+
+    def _claim(self, job_hash: bytes) -> int:
+        record = self.book.find(job_hash)
+        return record.claim if record else 0
 
     def _answer_http(self) -> None:
         settings, market, book = self._settings, self.market, self.book
@@ -234,6 +286,8 @@ class NodeRunner:
             "serving": self.serving,
             "watch": self._watching,
         }
+        if self.verifier is not None:
+            parts |= self.verifier.parts()
         asgi = app.create(
             Admission(
                 book,
@@ -245,10 +299,17 @@ class NodeRunner:
                 settings,
                 self.is_open,
             ),
-            Offers(self.identity, market, self.sold, self._wallet, self.is_open),
+            Offers(self.identity, market, self.sold, self._wallet, self.is_open, lambda: self._starting),
             book,
             self.handout,
-            Health(book, self.models, self.follower, parts, self.is_open),
+            Health(
+                book,
+                self.models,
+                self.follower,
+                parts,
+                self._state,
+                self.verifier.report if self.verifier else None,
+            ),
             self.metrics,
             router(self.store),
             written,
@@ -262,30 +323,12 @@ class NodeRunner:
         )
 
     def _load_models(self) -> None:
-        settings = self._settings
-        if not settings.models and not settings.drain:
-            raise NodeError(
-                "no model to serve: name one or more by --model TRAINER/NAME (CAPEK_NODE_MODELS), as in "
-                "0x…/smollm2-135m"
-            )
-        self.store = LocalStore(settings.store_dir or home() / "store")
-        threads = settings.threads or max(1, physical_cores() // max(1, len(settings.models)))
-        for spec in settings.models:
-            model = self._load(spec, threads)
-            self.sold[model.key] = model
         promised = {(r.job.model_id, r.job.version) for r in self.book.unanswered(self.market.clock.now())}
-        for model_id, version in sorted(promised - set(self.models)):
-            try:
-                self._load(ModelSpec(model_id, version), threads)
-            except (NodeError, MarketError) as error:
-                log.error("a model that open jobs need can't be served: %s", error)
-
-    def _load(self, spec: ModelSpec, threads: int) -> ServedModel:
-        settings = self._settings.model_copy(update={"threads": threads})
-        model = models.serve(self.market, self.store, spec, settings, self.endpoint, self._progress)
-        self._closing.callback(model.engine.close)
-        self.models[model.key] = model
-        return model
+        seats: set[int] = set()
+        if self.market.court is not None:
+            mine = seats_of(self.market, self.identity.node)
+            seats = {seat.seat.model_id for seat in mine if seat.holds}
+        self._shelf.load(promised, seats, self.endpoint, self._progress)
 
     def _died(self, error: Exception) -> None:
         """Something that can't mend itself: end, so that whoever watches the process starts it again."""
@@ -294,49 +337,23 @@ class NodeRunner:
         self.ended.set()
 
     def _schedule(self) -> None:
-        scheduler = BackgroundScheduler(
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        )
         often, sweeps = self._settings.sweep_seconds, self.sweeps
-        for name, sweep, seconds in (
+        every: list[tuple[str, Callable[[], object], float]] = [
             ("finalize", sweeps.finalize, often),
+            ("close disputes", sweeps.close_disputes, often),
             ("tidy", sweeps.tidy, often),
             ("pulse", sweeps.pulse, often),
             ("push_fees", sweeps.push_fees, self._settings.push_fees_seconds),
-        ):
-            scheduler.add_job(_safely(name, sweep), "interval", seconds=seconds, id=name)
-        scheduler.start()
-        self._closing.callback(scheduler.shutdown)
-
-
-def run(runner: NodeRunner, announce: Callable[[NodeRunner], None]) -> None:
-    """Run until Ctrl-C or SIGTERM, then stop in good order; a second signal ends at once, which loses nothing
-    either.
-    """
-    started = threading.Event()
-
-    def on_signal(number: int, _: object) -> None:
-        if not started.is_set():
-            raise KeyboardInterrupt
-        if runner.ended.is_set():
-            os._exit(_INTERRUPTED)
-        log.warning("stopping: running answers get a moment; once more to stop at once")
-        runner.ended.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        runner.start()
-        started.set()
-        try:
-            announce(runner)
-            runner.ended.wait()
-        finally:
-            runner.stop()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if runner.fatal is not None:
-        raise NodeError(f"the node had to stop ({runner.fatal}): start it again, nothing is lost")
+        ]
+        if self.verifier is not None:
+            # Seats count from the next period on: the sooner they are taken, the better.
+            safely("seats", self.verifier.keep_seats)()
+            every += [
+                ("seats", self.verifier.keep_seats, often),
+                ("tidy court", self.verifier.tidy, often),
+                ("court figures", self.verifier.pulse, often),
+            ]
+        self._closing.callback(Periodic(every).stop)
 
 
 def _flush(outbox: Outbox) -> None:
@@ -345,20 +362,6 @@ def _flush(outbox: Outbox) -> None:
         outbox.tick()
     except ChainError as error:
         log.warning("not sent before the end: %s", error)
-
-
-def _safely(name: str, sweep: Callable[[], object]) -> Callable[[], None]:
-    def swept() -> None:
-        try:
-            sweep()
-        except JournalError:
-            log.exception("sweep %s", name)
-        except ChainError as error:
-            log.warning("sweep %s: %s", name, error)
-        except Exception:
-            log.exception("sweep %s", name)
-
-    return swept
 
 
 def _bracketed(host: str) -> str:

@@ -108,6 +108,16 @@ class NodeSettings(BaseSettings):
     pending: int = Field(64, ge=1)
     queue: int = Field(256, ge=1)
 
+    # The court.
+    seats: int = Field(0, ge=0, le=64)
+    """Seats to hold for each model served; missing ones are taken. 0 leaves those there are as they are."""
+    verify_only: bool = False
+    """Serve no jobs: models are there for the court alone."""
+    appeal: bool = True
+    """Fund the appeal of a ruling against an answer of ours that our own check finds right."""
+    court_fetch_mib: int = Field(4096, ge=0)
+    """Largest weights fetched for one check, where another model's dispute draws this node."""
+
     # The chain.
     confirmations: int | None = Field(None, ge=1)
     """Blocks, the one it is in included, before what it says counts: 1 on a local chain, 3 elsewhere."""

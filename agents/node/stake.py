@@ -16,7 +16,7 @@ from agents.node.errors import StakeError
 @dataclass(frozen=True, slots=True)
 class StakeReport:
     """Where an owner's money is, in base units; `ether` in wei. `jobs` is how many more each provision lets
-    be open.
+    be open. `court` are the provisions to the court, for seats.
     """
 
     node: Registered
@@ -26,6 +26,7 @@ class StakeReport:
     idle: int
     provisions: dict[int, Provision]
     jobs: dict[int, int]
+    court: dict[int, Provision]
 
 
 class Staking:
@@ -54,11 +55,24 @@ class Staking:
         """Have free stake for this many jobs of a model at once: deposit what is missing, stake it, provision
         it.
         """
-        market = self.market
+        needed = jobs * self.market.terms.penalty
+        return self.provide(self.market.escrow.address, model_id, needed, f"stake for {jobs} jobs")
+
+    def provide(self, module: str, model_id: int, needed: int, what: str) -> list[Intent]:
+        """Have `needed` free stake with `module`, the escrow or the court; `what` says what it is for."""
         self._finish_earlier()
-        if not market.node(self.owner).exists:
+        if not self.market.node(self.owner).exists:
             raise StakeError(f"{self.owner} is no node yet: run `agent node register` first")
-        missing = jobs * market.terms.penalty - market.provision(self.owner, model_id).free
+        return self._send(*self.steps(module, model_id, needed, what))
+
+    def steps(self, module: str, model_id: int, needed: int, what: str) -> list[tuple[Any, ...]]:
+        """The calls that `provide` sends: (contract, function, arguments …). None when all is there.
+
+        Raises:
+            StakeError: the owner has too little.
+        """
+        market = self.market
+        missing = needed - market.provision(self.owner, model_id, module).free
         if missing <= 0:
             return []
         steps: list[tuple[Any, ...]] = []
@@ -66,30 +80,33 @@ class Staking:
         if stake > 0:
             deposit = stake - market.balance(self.owner)
             if deposit > 0:
-                self._check_tokens(deposit, jobs)
+                self._check_tokens(deposit, what)
                 steps.append((market.token, "approve", market.vault.address, deposit))
                 steps.append((market.vault, "deposit", self.owner, deposit))
             node = encode(["address"], [self.owner])
             steps.append((market.vault, "payAndCall", market.nodes.address, stake, node))
-        steps.append((market.nodes, "provision", market.escrow.address, model_id, missing))
-        return self._send(*steps)
+        steps.append((market.nodes, "provision", module, model_id, missing))
+        return steps
 
-    def thaw(self, model_id: int, amount: int | None = None) -> list[Intent]:
-        """Start to take provisioned stake back; all that is free when `amount` is None."""
+    def thaw(self, model_id: int, amount: int | None = None, module: str | None = None) -> list[Intent]:
+        """Start to take provisioned stake back, the escrow's or another `module`'s; all that is free when
+        `amount` is None.
+        """
         self._finish_earlier()
-        free = self.market.provision(self.owner, model_id).free
+        free = self.market.provision(self.owner, model_id, module).free
         wanted = free if amount is None else amount
         if wanted <= 0 or wanted > free:
             raise StakeError(
                 f"{self.market.money(free)} of this provision are free, {self.market.money(wanted)} were "
-                "asked for: what jobs have reserved comes free when they end"
+                "asked for: what jobs and seats have reserved comes free when they end"
             )
-        return self._send((self.market.nodes, "thaw", self.market.escrow.address, model_id, wanted))
+        place = module or self.market.escrow.address
+        return self._send((self.market.nodes, "thaw", place, model_id, wanted))
 
-    def deprovision(self, model_id: int) -> list[Intent]:
+    def deprovision(self, model_id: int, module: str | None = None) -> list[Intent]:
         """Make thawed stake idle again."""
         self._finish_earlier()
-        found = self.market.provision(self.owner, model_id)
+        found = self.market.provision(self.owner, model_id, module)
         now = self.market.clock.now()
         if not found.thawing:
             raise StakeError("nothing is thawing for this model: run `agent node unstake --thaw` first")
@@ -97,7 +114,8 @@ class Staking:
             raise StakeError(
                 f"{self.market.money(found.thawing)} are thawed in {found.thawed_at - now} s: try again then"
             )
-        return self._send((self.market.nodes, "deprovision", self.market.escrow.address, model_id))
+        place = module or self.market.escrow.address
+        return self._send((self.market.nodes, "deprovision", place, model_id))
 
     def unstake(self, amount: int | None = None, to: str | None = None) -> list[Intent]:
         """Move idle stake to a Vault account, the owner's own by default."""
@@ -111,12 +129,12 @@ class Staking:
             )
         return self._send((self.market.nodes, "unstake", to or self.owner, wanted))
 
-    def _check_tokens(self, deposit: int, jobs: int) -> None:
+    def _check_tokens(self, deposit: int, what: str) -> None:
         here = self.market.tokens(self.owner)
         if here < deposit:
             money = self.market.money
             raise StakeError(
-                f"{money(deposit - here)} short: stake for {jobs} jobs takes {money(deposit)} more and "
+                f"{money(deposit - here)} short: {what} takes {money(deposit)} more and "
                 f"{self.owner} has {money(here)}. Send them to {self.owner} on chain {self.market.chain_id} "
                 f"(token {self.market.token.address})"
             )
@@ -139,6 +157,7 @@ class Staking:
 def report(market: Market, owner: str, model_ids: Sequence[int]) -> StakeReport:
     """Where everything is, without a key."""
     provisions = {model_id: market.provision(owner, model_id) for model_id in model_ids}
+    place = market.court.address if market.court else None
     return StakeReport(
         node=market.node(owner),
         ether=market.connection.balance(owner),
@@ -147,4 +166,5 @@ def report(market: Market, owner: str, model_ids: Sequence[int]) -> StakeReport:
         idle=market.idle_stake(owner),
         provisions=provisions,
         jobs={model_id: max(0, p.free) // market.terms.penalty for model_id, p in provisions.items()},
+        court={m: market.provision(owner, m, place) for m in model_ids} if place else {},
     )

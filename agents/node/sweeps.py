@@ -45,11 +45,8 @@ class Sweeps:
     def finalize(self) -> int:
         """Collect what is due, the largest claims first; how many claims were sent for."""
         now = self._market.clock.now()
-        ripe = [
-            r
-            for r in self._book.in_state(JobState.COMPLETED)
-            if r.window_end is not None and r.window_end < now
-        ]
+        # Without an end, or with one that is 0, it is disputed and ruled: see close_disputes.
+        ripe = [r for r in self._book.in_state(JobState.COMPLETED) if r.window_end and r.window_end < now]
         ready = [r for r in ripe if not self._sent_for(r)]
         if not ready:
             return 0
@@ -62,10 +59,6 @@ class Sweeps:
             status, until = self._market.job_status(record.hash)
             if status in (Status.COMPLETED, Status.DELIVERED) and until < now:
                 batch.append(record)
-            elif status in (Status.RULED_DISMISSED, Status.RULED_UNDECIDED) or (
-                status is Status.DISPUTED and until < now
-            ):
-                self._close_dispute(record)
             if len(batch) == self._settings.finalize_batch:
                 break
         if batch:
@@ -95,10 +88,26 @@ class Sweeps:
             self._outbox.put("finalize", name, self._market.escrow.address, data)
         log.info("collecting", extra={"jobs": len(ordered), "claims": sum(r.claim for r in ordered)})
 
+    def close_disputes(self) -> int:
+        """Have rulings over our answers carried out, and disputes ended that had none in time; how many. One
+        that found the answer wrong is its client's to carry out.
+        """
+        now, closed = self._market.clock.now(), 0
+        for record in self._book.in_state(JobState.COMPLETED):
+            if "JobChallenged" not in self._book.facts(record.hash):
+                continue
+            status, until = self._market.job_status(record.hash)
+            ruled = status in (Status.RULED_DISMISSED, Status.RULED_UNDECIDED)
+            if ruled or (status is Status.DISPUTED and until < now):
+                self._close_dispute(record)
+                closed += 1
+        return closed
+
     def _close_dispute(self, record: JobRecord) -> None:
         assert record.completion is not None
         data = self._market.escrow.data("closeDispute", as_tuple(record.job), as_tuple(record.completion))
         self._outbox.put(record.name, "closeDispute", self._market.escrow.address, data)
+        self._outbox.retry(record.name, "closeDispute")  # if it was refused: the contract still waits
 
     def push_fees(self) -> int:
         """Send the model fees that the escrow holds to the models' treasuries; of how many models."""
@@ -138,7 +147,10 @@ class Sweeps:
         self._metrics.outbox.set(len(unfinished))
         for intent in unfinished:
             if intent.note:
-                log.warning(
+                # What waits for its own predecessor is no trouble.
+                level = logging.DEBUG if intent.note.startswith("waits for") else logging.WARNING
+                log.log(
+                    level,
                     "a transaction waits: %s",
                     intent.note,
                     extra={"subject": intent.subject, "action": intent.action},

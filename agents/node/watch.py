@@ -19,8 +19,14 @@ from agents.protocol.messages import as_tuple
 
 log = logging.getLogger(__name__)
 
-_REFUNDED = "its client was refunded"
-_FACTS = ("payment", "modelFee", "amount", "taken", "paid", "burned")
+REFUNDED = "its client was refunded"
+_DISPUTED = {
+    Status.DISPUTED: (logging.WARNING, "disputed: the court decides"),
+    Status.RULED_UPHELD: (logging.ERROR, "ruled wrong: its client gets its price, and our penalty is lost"),
+    Status.RULED_DISMISSED: (logging.INFO, "ruled right: it will be paid"),
+    Status.RULED_UNDECIDED: (logging.WARNING, "the court could not decide: its client gets its price back"),
+}
+_FACTS = ("payment", "modelFee", "amount", "taken", "paid", "burned", "ruling")
 
 
 class JobEvents(Projection):
@@ -65,6 +71,7 @@ class Watch:
         self._handout = handout
         self._metrics = metrics
         self._on_open = on_open
+        self._said: set[tuple[bytes, Status]] = set()
 
     def look(self) -> int:
         """Read the contract for every job that is due, the most urgent first; how many were looked at.
@@ -177,6 +184,10 @@ class Watch:
             log.info("completed", extra={"job": record.name, "window_end": until})
         elif record.window_end != until:
             self._book.window(record.hash, until)
+        if status in _DISPUTED and (record.hash, status) not in self._said:
+            self._said.add((record.hash, status))
+            level, text = _DISPUTED[status]
+            log.log(level, text, extra={"job": record.name})
         if status is Status.DEMANDED:
             self._handout.deliver(record)
             return False  # looked at until it is delivered
@@ -192,8 +203,8 @@ class Watch:
         if "JobRefunded" not in facts:
             return False
         taken = int(facts.get("NodePunished", {}).get("taken", 0))
-        reason = _REFUNDED + (f" and {self._market.money(taken)} of stake were slashed" if taken else "")
-        if record.reason and _REFUNDED not in record.reason:
+        reason = REFUNDED + (f" and {self._market.money(taken)} of stake were slashed" if taken else "")
+        if record.reason and REFUNDED not in record.reason:
             reason = f"{record.reason}; {reason}"
         self._book.lost(record.hash, reason, now)
         log.error("lost: %s", reason, extra={"job": record.name, "slashed": taken})

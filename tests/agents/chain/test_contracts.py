@@ -1,8 +1,10 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chain_support import FIXTURES, Anvil, key
 from eth_utils.crypto import keccak
+from web3.types import RPCEndpoint, RPCResponse
 
 from agents.chain.compiled import FOLDER, Artifact, ArtifactError, all_artifacts, load_artifact
 from agents.chain.connection import Connection
@@ -43,6 +45,19 @@ def test_reading_gives_values_and_named_structs(probe: Contract) -> None:
     assert probe.call("owner") == dev_wallet(9).address
     note = probe.call("note")
     assert (note.number, note.text) == (0, "noted")
+
+
+def test_reading_is_one_request(probe: Contract, anvil: Anvil, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Connection.open(anvil.url)
+    asked, real = [], connection.w3.provider.make_request
+
+    def counted(method: RPCEndpoint, params: Any) -> RPCResponse:
+        asked.append(method)
+        return real(method, params)
+
+    monkeypatch.setattr(connection.w3.provider, "make_request", counted)
+    assert Contract(connection, probe.artifact, probe.address).call("owner") == dev_wallet(9).address
+    assert asked == ["eth_call"]
 
 
 def test_a_custom_error_is_decoded_with_its_values(probe: Contract) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,20 @@ from web3 import Web3
 from agents.chain import deployment as module
 from agents.chain.compiled import load_artifact
 from agents.chain.connection import Connection
+from agents.chain.contracts import Contract
+from agents.chain.court_config import CourtSettings
 from agents.chain.deploy_config import ConfigError, DeploymentConfig
 from agents.chain.deployment import Deployment, DeploymentError, deploy
 from agents.chain.devchain import DevChain, dev_wallet
-from agents.chain.errors import NoContract, WrongChain
+from agents.chain.errors import NoContract, RpcFault, WrongChain
 from agents.chain.outbox import OutboxSettings, OutOfGasMoney
 from agents.chain.paths import chain_home
+from agents.chain.reverts import Reverts
 from agents.protocol.messages import domain_separator
 
 FOLDER = Path(__file__).parents[3] / "deployments"
 CONFIG = DeploymentConfig()
+WITH_COURT = DeploymentConfig(court=CourtSettings(), dispute_limit=900)
 FAST = OutboxSettings(poll=0.01)
 
 
@@ -112,20 +117,22 @@ def test_it_resumes_from_every_point(anvil: Anvil, tmp_path: Path, monkeypatch: 
         with monkeypatch.context() as m:
             m.setattr(module, "Outbox", functools.partial(real_outbox, edge=edge))
             m.setattr(Deployment, "save", save)
-            run(anvil, path, index=1)
+            run(anvil, path, WITH_COURT, index=1)
 
     edges: list[str] = []
     with_edge(tmp_path / "calm.json", edges.append)
     assert edges[-2:] == ["checked", "saved"]
-    # Every point of the first two contracts, then every fourth, and the last ones.
-    points = sorted({*range(1, 14), *range(14, len(edges), 4), *range(len(edges) - 4, len(edges) + 1)})
+    # Every point of the first two contracts, then every seventh, and the last ones.
+    points = sorted({*range(1, 14), *range(14, len(edges), 7), *range(len(edges) - 4, len(edges) + 1)})
     for n in points:
         path = tmp_path / f"{n}.json"
         nonce = anvil.connection.nonce(dev_wallet(1).address)
         assert in_child(lambda p=path, n=n: with_edge(p, DieAt(n))) == 9
-        done = run(anvil, path, index=1)
+        done = run(anvil, path, WITH_COURT, index=1)
         done.check(anvil.connection)
-        assert anvil.connection.nonce(dev_wallet(1).address) == nonce + 5, f"point {n}: {edges[n - 1]}"
+        assert anvil.connection.nonce(dev_wallet(1).address) == nonce + 10, f"point {n}: {edges[n - 1]}"
+        court = done.address("DisputeCourt")
+        assert done.contract(anvil.connection, "Vault").call("balanceOf", court) == 1
         assert not list(chain_home(31337).glob("deploy-*"))
 
 
@@ -253,6 +260,7 @@ def test_the_committed_configurations_are_valid() -> None:
         assert (config.token is None) == (chain_id == 31337)
         if config.token:
             assert Web3.is_checksum_address(config.token)
+        assert config.court is not None
     with pytest.raises(ConfigError, match="chainId 5; found none"):
         DeploymentConfig.for_chain(FOLDER, 5)
 
@@ -276,6 +284,144 @@ def test_a_bad_configuration_names_its_field(tmp_path: Path, change: dict[str, o
     path.write_text(json.dumps(CONFIG.to_json() | change))
     with pytest.raises(ConfigError, match=why):
         DeploymentConfig.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"firstSeats": 2}, "court.firstSeats"),
+        ({"firstSeats": 4}, "firstSeats must be odd"),
+        ({"appealSeats": 4}, "appealSeats must be odd"),
+        ({"appealSeats": 17}, "court.appealSeats"),
+        ({"firstSeats": 7, "appealQuorum": 4}, "appealSeats must be firstSeats at least"),
+        ({"appealQuorum": 1}, "court.appealQuorum"),
+        ({"appealQuorum": 4}, "appealQuorum must be 2 to 3"),
+        ({"firstSeats": 5, "appealQuorum": 2}, "appealQuorum must be 3 to 3"),
+        ({"appealShare": 5001}, "court.appealShare"),
+        ({"appealShare": 0}, "seatStake is too small"),
+        ({"seatStake": 0}, "court.seatStake"),
+        ({"seatStake": 2_353_799, "silentFine": 2_000_000}, "seatStake is too small"),
+        ({"silentFine": 313_840}, "silentFine must exceed"),
+        ({"silentFine": 10_000_001}, "silentFine must exceed"),
+        ({"seatFeePerToken": 1_000}, "silentFine must exceed"),
+        ({"period": 0}, "court.period"),
+        ({"drawWindow": 30 * 86_400 + 1}, "court.drawWindow"),
+        ({"commitWindow": 0}, "court.commitWindow"),
+        ({"revealWindow": 0}, "court.revealWindow"),
+        ({"appealWindow": 361}, "disputeLimit must exceed the 901 s"),
+        ({"randomnessDelay": 65}, "court.randomnessDelay"),
+        ({"nodeFee": 2_489_281}, "penalty is too small"),
+        ({"colour": 1}, "court.colour"),
+        ({"periodLength": 60}, "court.periodLength"),
+    ],
+)
+def test_a_bad_court_names_its_field_before_anything_is_sent(
+    tmp_path: Path, change: dict[str, int], why: str
+) -> None:
+    path, good = tmp_path / "config.x.json", WITH_COURT.to_json()
+    assert isinstance(good["court"], dict)
+    path.write_text(json.dumps(good | {"court": good["court"] | change}))
+    with pytest.raises(ConfigError, match=why):
+        DeploymentConfig.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"appeal_quorum": 4}, "appealQuorum"),
+        ({"silent_fine": 313_840}, "silentFine"),
+        ({"seat_stake": 2_353_799, "silent_fine": 2_000_000}, "seatStake"),
+        ({"appeal_seats": 4}, "appealSeats"),
+        ({"draw_window": 30 * 86_400 + 1}, "drawWindow"),
+    ],
+)
+def test_the_court_has_the_same_bounds(anvil: Anvil, path: Path, change: dict[str, int], field: str) -> None:
+    """What the settings refuse, the contract refuses; the last that they take, it takes."""
+    assert WITH_COURT.court is not None
+    done = run(anvil, path)
+    ours = {name: deployed.address for name, deployed in done.contracts.items()}
+
+    def create(court: CourtSettings) -> None:
+        args = court.as_tuple(ours["Vault"], ours["NodeRegistry"], ours["Token"])
+        artifact = load_artifact("DisputeCourt")
+        factory = anvil.connection.w3.eth.contract(abi=list(artifact.abi), bytecode=artifact.bytecode)
+        data = factory.constructor(args).data_in_transaction
+        anvil.connection.rpc("eth_estimateGas", {"from": dev_wallet(0).address, "data": data})
+
+    create(WITH_COURT.court)
+    create(WITH_COURT.court.model_copy(update={"silent_fine": 313_841}))
+    create(WITH_COURT.court.model_copy(update={"seat_stake": 2_353_800, "silent_fine": 2_000_000}))
+    with pytest.raises(RpcFault) as refused:
+        create(WITH_COURT.court.model_copy(update=change))
+    reason = Reverts().of(refused.value)
+    assert reason is not None
+    assert (reason.name, reason.args_by_name) == ("BadConfig", {"field": field})
+
+
+def test_a_court_is_deployed_wired_read_back_and_seeded(anvil: Anvil, path: Path) -> None:
+    done = run(anvil, path, WITH_COURT)
+    assert Deployment.load(path, anvil.connection) == done
+    assert {"BlockHashRandomness", "DisputeCourt"} < set(done.contracts)
+    court = done.contract(anvil.connection, "DisputeCourt")
+    assert WITH_COURT.court is not None
+    assert court.call("longest") == WITH_COURT.court.longest
+    assert court.call("highestCost") == WITH_COURT.court.highest_cost
+    assert court.call("config").randomness == done.address("BlockHashRandomness")
+    assert done.contract(anvil.connection, "JobEscrow").call("config").court == court.address
+    assert done.contract(anvil.connection, "Vault").call("balanceOf", court.address) == 1
+    args = done.contracts["DisputeCourt"].args["c"]
+    for field, value in WITH_COURT.court.model_dump(by_alias=True).items():
+        if field != "randomnessDelay":
+            assert args[field] == value
+    assert run(anvil, path, WITH_COURT) == done, "again is the same"
+    assert done.contract(anvil.connection, "Vault").call("balanceOf", court.address) == 1
+
+
+def test_reading_back_sees_another_court(anvil: Anvil, path: Path) -> None:
+    done = run(anvil, path, WITH_COURT)
+    other = run(
+        anvil, path.with_name("other.json"), WITH_COURT.model_copy(update={"court": CourtSettings(period=31)})
+    )
+    mixed = replace(done, contracts={**done.contracts, "DisputeCourt": other.contracts["DisputeCourt"]})
+    with pytest.raises(DeploymentError, match=r"JobEscrow\.config\.court is "):
+        mixed.check(anvil.connection)
+    with pytest.raises(DeploymentError, match=r"DisputeCourt\.config\.period is 30, not 31"):
+        replace(done, config=WITH_COURT.model_copy(update={"court": CourtSettings(period=31)})).check(
+            anvil.connection
+        )
+
+
+def test_a_court_where_the_token_is_not_ours(anvil: Anvil, tmp_path: Path) -> None:
+    token = run(anvil, tmp_path / "first.json").address("Token")
+    config = WITH_COURT.model_copy(update={"token": token})
+    poor = run(anvil, tmp_path / "poor.json", config, index=1)
+    vault = poor.contract(anvil.connection, "Vault")
+    assert vault.call("balanceOf", poor.address("DisputeCourt")) == 0
+    anvil.connection.w3.eth.send_transaction(
+        {
+            "from": dev_wallet(2).address,
+            "to": token,
+            "data": Contract(anvil.connection, "DevUSD", token).data("faucet", dev_wallet(2).address, 5),
+        }
+    )
+    rich = run(anvil, tmp_path / "rich.json", config, index=2)
+    vault = rich.contract(anvil.connection, "Vault")
+    assert vault.call("balanceOf", rich.address("DisputeCourt")) == 1
+
+
+def test_a_chain_that_forgets_its_blocks_too_early(tmp_path: Path) -> None:
+    with DevChain(chain_id=999, extra=("--timestamp", "1800000000")) as chain:
+        connection = chain.connect()
+        token = dev_wallet(5).address
+        config = WITH_COURT.model_copy(update={"chain_id": 999, "token": token})
+        connection.rpc("evm_increaseTime", 1)
+        connection.rpc("anvil_mine", hex(1000), "0x0")  # a block in less than 60 / 8191 s
+        with pytest.raises(DeploymentError, match=r"court\.drawWindow is 60 s"):
+            deploy(connection, dev_wallet(0), config, tmp_path / "999.json", settings=FAST)
+        assert connection.nonce(dev_wallet(0).address) == 0
+        connection.rpc("anvil_mine", hex(1000), "0xc")
+        with pytest.raises(DeploymentError, match="no ERC-20"):  # it went on
+            deploy(connection, dev_wallet(0), config, tmp_path / "999.json", settings=FAST)
 
 
 def test_the_escrows_configuration_is_in_the_contracts_order(anvil: Anvil, path: Path) -> None:

@@ -106,6 +106,21 @@ def loaded(_weights: None) -> Iterator[tuple[Any, bytes, Speed]]:
         yield _Lent(engine), *self_test(engine, manifest_of(weights_file()))
 
 
+def lending(stage: Stage, loaded: tuple[Any, bytes, Speed]) -> Callable[..., ServedModel]:
+    """What gives nodes the model that is loaded already, in the place of `models.serve`."""
+
+    def lent(
+        market: Market, store: object, spec: ModelSpec, settings: NodeSettings, *_: object, **__: object
+    ) -> ServedModel:
+        version = look_up(market, spec.model_id, spec.version)
+        engine, bit_class, speed = loaded
+        prices = settings.input_price, settings.output_price
+        fresh = Speed(speed.costs)
+        return ServedModel(version, stage.manifest, engine, 2, *prices, bit_class, fresh)
+
+    return lent
+
+
 @pytest.fixture
 def start(
     stage: Stage, tmp_path: Path, loaded: tuple[Any, bytes, Speed], monkeypatch: pytest.MonkeyPatch
@@ -113,16 +128,7 @@ def start(
     """Starts the staked node of account OPERATOR, again and again if need be; stops what still runs. With
     `lend` (the default) it uses the model that is loaded already, else it finds, loads and tests its own.
     """
-    real = models.serve
-
-    def lent(
-        market: Market, store: object, spec: ModelSpec, settings: NodeSettings, *_: object
-    ) -> ServedModel:
-        version = look_up(market, spec.model_id, spec.version)
-        engine, bit_class, speed = loaded
-        prices = settings.input_price, settings.output_price
-        fresh = Speed(speed.costs)
-        return ServedModel(version, stage.manifest, engine, 2, *prices, bit_class, fresh)
+    real, lent = models.serve, lending(stage, loaded)
 
     stage.staked_node(dev_wallet(OPERATOR))
     stage.deposit(dev_wallet(CLIENT), 100 * MILLION)
@@ -159,3 +165,27 @@ def client(shared: tuple[Stage, NodeRunner]) -> Client:
     """The client of the shared node."""
     stage, runner = shared
     return Client(stage, dev_wallet(CLIENT), runner.endpoint)
+
+
+@pytest.fixture
+def court(
+    _weights: None, tmp_path: Path, loaded: tuple[Any, bytes, Speed], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """A market with a court; its nodes use the model that is loaded already."""
+    from court_stage import COURT_TERMS, POCKET, CourtStage
+
+    running: list[NodeRunner] = []
+
+    def start_node(*args: Any, **options: Any) -> NodeRunner:
+        runner = NodeRunner(*args, **options)
+        runner.start()
+        running.append(runner)
+        return runner
+
+    with DevChain() as chain:
+        stage = build_stage(chain, tmp_path, COURT_TERMS)
+        monkeypatch.setattr(models, "serve", lending(stage, loaded))
+        stage.deposit(dev_wallet(CLIENT), POCKET)
+        yield CourtStage(stage, tmp_path, start_node)
+        for runner in running:
+            runner.stop(0)

@@ -13,10 +13,11 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from agents.chain.connection import Connection, Receipt
-from agents.chain.contracts import Contract
+from agents.chain.contracts import Contract, known_reverts
 from agents.chain.deploy_config import DeploymentConfig
 from agents.chain.deployment import deploy
 from agents.chain.devchain import DevChain, dev_wallet
+from agents.chain.errors import RpcFault
 from agents.chain.outbox import OutboxSettings
 from agents.chain.wallet import Wallet
 from agents.market.opening import open_market
@@ -86,7 +87,9 @@ class Stage:
         self.connection.rpc("evm_mine")
 
     def send(self, wallet: Wallet, contract: Contract, function: str, *args: Any) -> Receipt:
-        data = contract.data(function, *args)
+        return self.send_data(wallet, contract, contract.data(function, *args))
+
+    def send_data(self, wallet: Wallet, contract: Contract, data: bytes) -> Receipt:
         head = self.connection.latest()
         assert head.base_fee is not None
         signed = wallet.sign_transaction(
@@ -105,7 +108,10 @@ class Stage:
         self.connection.send(signed.raw)
         receipt = until(lambda: self.connection.receipt(signed.hash))
         if not receipt.success:
-            contract.call(function, *args, sender=wallet.address)  # says why
+            try:
+                self.connection.call({"from": wallet.address, "to": contract.address, "data": data})
+            except RpcFault as fault:
+                raise AssertionError(str(known_reverts().of(fault))) from None
         assert receipt.success
         return receipt
 
@@ -128,11 +134,11 @@ class Stage:
         self.send(wallet, self.market.nodes, "provision", self.market.escrow.address, self.model_id, stake)
 
 
-def build_stage(chain: DevChain, folder: Path) -> Stage:
+def build_stage(chain: DevChain, folder: Path, terms: DeploymentConfig = TERMS) -> Stage:
     """Deploy, and publish the model whose weights the cache has."""
     connection = chain.connect()
     path = folder / "deployment.json"
-    deploy(connection, dev_wallet(0), TERMS, path, settings=OutboxSettings(poll=0.02))
+    deploy(connection, dev_wallet(0), terms, path, settings=OutboxSettings(poll=0.02))
     market = open_market(chain.url, path)
     manifest = manifest_of(weights_file())
     trainer = dev_wallet(TRAINER)

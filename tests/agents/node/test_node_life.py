@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from conftest import settings_for
@@ -22,11 +23,13 @@ from market_stage import (
 from agents.chain.devchain import dev_wallet
 from agents.chain.lock import AlreadyRunning
 from agents.market.errors import NoModel
-from agents.market.reads import Status
+from agents.market.reads import Market, Status
+from agents.node import models
 from agents.node.errors import ModelError, Refusal
 from agents.node.handout import Handout
 from agents.node.jobs import JobRecord
 from agents.node.run import NodeRunner
+from agents.protocol.manifest import manifest_cid
 from agents.protocol.messages import Finish, as_tuple
 from agents.protocol.pricing import settle
 from agents.protocol.sampling import Sampling
@@ -128,6 +131,29 @@ def test_a_withheld_output_is_recorded_as_lost_with_the_stake_it_cost(stage: Sta
     assert lost.reason is not None
     assert "refunded" in lost.reason
     assert "10 DevUSD" in lost.reason
+
+
+def test_blocks_are_served_while_models_are_loaded(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes that start together fetch from each other: one that is announced and silent holds them up."""
+    owner = dev_wallet(OTHER)
+    stage.staked_node(owner)
+    seen: dict[str, int] = {}
+    digest = manifest_cid(stage.manifest.digest())
+
+    def loading(
+        market: Market, store: object, spec: object, settings: object, endpoint: str, *_: object, **__: object
+    ) -> None:
+        assert market.node(owner.address).endpoint == endpoint
+        for path in (f"/ipfs/{digest}?format=raw", "/v1/offer", "/health"):
+            seen[path.split("/")[1]] = httpx.get(endpoint + path).status_code
+        raise NoModel("that will do")
+
+    monkeypatch.setattr(models, "serve", loading)
+    with pytest.raises(NoModel, match="that will do"):
+        NodeRunner(settings_for(stage, tmp_path), owner).start()
+    assert seen == {"ipfs": 200, "v1": 503, "health": 503}
 
 
 def test_a_node_without_the_model_gets_it_from_another_node(

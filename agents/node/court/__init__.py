@@ -1,0 +1,1 @@
+"""The node as a verifier: seats, draws, checks, votes (docs/court.md)."""
