@@ -43,7 +43,7 @@ class TuningSettings(BaseModel):
     """Behind a posted merge or root."""
     winner_share: _Half = 5000
     challenge_window: _Window = 30
-    dispute_limit: _Window = 900
+    dispute_limit: _Window = 400
 
     min_stake: _Stake = 10_000_000
     miss_penalty: Annotated[int, Field(ge=0, lt=1 << 72)] = 1_000_000
@@ -52,8 +52,8 @@ class TuningSettings(BaseModel):
     audit_segments: Annotated[int, Field(ge=1, le=255)] = 2
     claim_window: _Window = 60
     rise_time: _Window = 30
-    task_time: _Window = 300
-    audit_window: _Window = 60
+    task_time: _Window = 120
+    audit_window: _Window = 30
 
     @property
     def longest(self) -> int:

@@ -13,26 +13,27 @@ import {IEpochRewards} from "./IEpochRewards.sol";
 /// @notice A tuning function and what it may cost. Amounts in token base units.
 struct TuningTerms {
     uint64 modelId;
-    /// sha2-256 of the WebAssembly module, and of its parameters (canonical JSON): a CIDv1(raw, sha2-256) each.
+    /// sha2-256 of the WebAssembly module, and of its parameters, whatever bytes the function reads: a CIDv1(raw, sha2-256) each.
     bytes32 program;
     bytes32 parameters;
     /// Tasks, 1 to 256; each works on its own share of the data.
     uint16 shards;
-    /// Into how many segments, 1 to 256, a shard's trace is cut: the unit of repeating and of disputes.
+    /// Into how many segments, 1 to 256, a shard's trace is cut: the unit of repeating and of disputes. Segment i of n has the steps from floor(i·S/n)
+    /// to before floor((i+1)·S/n), S being the function's steps.
     uint16 segments;
     /// Most that a shard may cost, audit and preferences included.
     uint72 shardCap;
-    /// Most that is paid per million metered units of work.
+    /// Most that is paid per million metered units of work (docs/tuning-functions.md).
     uint64 unitPrice;
     /// Part of the money that goes to the consumers whose preferences are used, in basis points, at most 5,000.
     uint16 preferenceShare;
 }
 
-/// @notice What a node hands in. Digests are sha2-256, so that each is a CIDv1(raw, sha2-256).
+/// @notice What a node hands in. Digests are sha2-256.
 struct Submission {
-    /// The LoRA adapter.
+    /// Of the LoRA adapter's file, whose CID stands in the trace's index.
     bytes32 adapter;
-    /// The trace's index: its segments' digests and checkpoints, which the node must serve until the task is settled.
+    /// Of the trace's index, a CIDv1(raw, sha2-256): its segments' digests and checkpoints, which the node must serve until the task is settled.
     bytes32 trace;
     /// The list of preferences that were read.
     bytes32 preferences;
