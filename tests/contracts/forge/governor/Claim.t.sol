@@ -119,6 +119,7 @@ contract ClaimTest is TuningBase {
     }
 
     /// @dev Claiming and letting go, again and again, costs each time and never raises the pay faster than waiting would have.
+    /// forge-config: default.fuzz.runs = 1000
     function testFuzz_reopeningGainsNothing(uint8 times, uint256 seed) public {
         bytes32 id = started();
         uint256 begin = block.timestamp;

@@ -163,6 +163,7 @@ contract CloseEpochTest is TuningBase {
     }
 
     /// @dev Whatever the votes and caps, no more than the budget is spent and what is left is in the treasury.
+    /// forge-config: default.fuzz.runs = 1000
     function testFuzz_neverMoreThanTheBudget(uint256 a, uint256 b, uint256 cap, uint16 shards, uint256 money) public {
         (a, b) = (bound(a, 0, 300_000e18), bound(b, 0, 200_000e18));
         TuningTerms memory t = someTerms();

@@ -64,6 +64,7 @@ contract DelegateTest is TuningBase {
         governor.vote(id, 10e18);
     }
 
+    /// forge-config: default.fuzz.runs = 500
     function testFuzz_sumOfPowersIsWhatIsLocked(uint256 seed) public {
         address[3] memory people = [alice, bob, trainer];
         uint256 locked;

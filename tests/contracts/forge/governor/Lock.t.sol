@@ -82,6 +82,7 @@ contract LockTest is TuningBase {
     }
 
     /// @dev The flash lock: tokens held for a block never vote, whichever block it is.
+    /// forge-config: default.fuzz.runs = 1000
     function testFuzz_tokensHeldForAMomentNeverVote(uint256 moment) public {
         moment = bound(moment, 0, T.EPOCH - 1);
         (, bytes32 id) = proposed(someTerms());
@@ -100,6 +101,7 @@ contract LockTest is TuningBase {
         assertEq(governor.powerOf(modelId, bob, governor.currentEpoch()), 0);
     }
 
+    /// forge-config: default.fuzz.runs = 1000
     function testFuzz_powerIsWhatWasLocked(uint256 a, uint256 b, uint256 c) public {
         a = bound(a, 1, 200_000e18);
         b = bound(b, 0, a);

@@ -251,6 +251,7 @@ contract RewardsTest is TuningBase {
         rewards.claim(other, 0, alice, 3e6, 6e6, bytes32("list"), proof(1));
     }
 
+    /// forge-config: default.fuzz.runs = 1000
     function testFuzz_theSumOfClaimsIsWhatLeft(uint256 a, uint256 b, uint256 fees) public {
         (a, b, fees) = (bound(a, 0, 30e6), bound(b, 0, 30e6), bound(fees, 0, 80e6));
         leaves[0] = leaf(0, alice, a, fees);

@@ -111,6 +111,7 @@ contract StartTest is TuningBase {
         tasks.sweep(other);
     }
 
+    /// forge-config: default.fuzz.runs = 1000
     function testFuzz_noUnitIsLost(uint256 amount, uint16 shards, uint16 share) public {
         TuningTerms memory t = someTerms();
         (t.shards, t.preferenceShare) = (uint16(bound(shards, 1, 256)), uint16(bound(share, 0, 5000)));

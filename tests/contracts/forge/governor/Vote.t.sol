@@ -70,6 +70,7 @@ contract VoteTest is TuningBase {
     }
 
     /// @dev In any order of votes: what is recorded is what people have put, within their power, and the sum above the quorum is that of a count.
+    /// forge-config: default.fuzz.runs = 500
     function testFuzz_theCountIsRight(uint256 seed) public {
         bytes32[2] memory ids = [a, b];
         address[2] memory people = [alice, bob];
