@@ -17,6 +17,7 @@ from web3.types import RPCEndpoint
 
 from agents.chain.compiled import load_artifact
 from agents.chain.devchain import DevChain
+from agents.chain.tuning_config import TuningSettings
 from agents.protocol.messages import (
     Acceptance,
     Completion,
@@ -92,7 +93,7 @@ class World:
         self.token = self._deploy("DevUSD")
         self.vault = self._deploy("Vault", self.token.address)
         self.registry = self._deploy("NodeRegistry", self.vault.address, THAW_PERIOD)
-        self.governor = self._deploy("TuningGovernor", self.vault.address)
+        self.tasks, self.governor = self._tuning(NO_COURT)
         self.models = self._bind("ModelRegistry", self.governor.functions.models().call())
         neighbours = [c.address for c in (self.vault, self.registry, self.models, self.governor)]
         self.escrow = self._deploy("JobEscrow", (*neighbours, NO_COURT, *TERMS, *TIMES))
@@ -154,6 +155,17 @@ class World:
         self._mine(self.deployer, {"to": b"", "data": data})
         assert self._created is not None
         return self._bind(name, self._created)
+
+    def _tuning(self, court: str) -> tuple[Contract, Contract]:
+        """TuningTasks and the governor over it; the rest by another account, whose nonces move no address."""
+        terms, vault, deployer = TuningSettings(), self.vault.address, self.deployer
+        self.deployer = account("deployer of tuning")
+        randomness = self._deploy("BlockHashRandomness", 2).address
+        self.rewards = self._deploy("EpochRewards", terms.rewards(vault, court))
+        neighbours = self.registry.address, court, randomness, self.rewards.address
+        tasks = self._deploy("TuningTasks", terms.tasks(vault, *neighbours))
+        self.deployer = deployer
+        return tasks, self._deploy("TuningGovernor", terms.governor(vault, tasks.address, court, randomness))
 
     def _bind(self, name: str, address: str) -> Contract:
         return self.web3.eth.contract(Web3.to_checksum_address(address), abi=load_artifact(name).abi)

@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from agents.chain.court_config import BASIS_POINTS, CourtSettings
 from agents.chain.errors import ChainError
+from agents.chain.tuning_config import TuningSettings
 
 LOCAL_CHAINS = (31337, 1337)
 """Chains of one machine: they get a token of their own, and nobody reorganises their blocks."""
@@ -38,6 +39,10 @@ class DeploymentConfig(BaseModel):
     thaw_period: _Seconds = 3600
     court: CourtSettings | None = None
     """None: nobody judges, and a wrong answer can only be refused."""
+    tuning: TuningSettings = TuningSettings()
+    """Epochs, tasks and rewards."""
+    tuning_court: CourtSettings | None = None
+    """A court of its own for tuning (docs/tuning.md); None: nobody judges a segment, a merge or a root."""
     penalty: Annotated[int, Field(gt=0, lt=1 << 72)] = 10_000_000
     miss_penalty: _Stake = 2_000_000
     winner_share: Annotated[int, Field(ge=0, le=5000)] = 5000
@@ -62,6 +67,11 @@ class DeploymentConfig(BaseModel):
             )
         if self.court is not None:
             self._fits_court(self.court)
+        if self.chain_id not in LOCAL_CHAINS and "tuning" not in self.model_fields_set:
+            raise ValueError("tuning is missing: its defaults are those of a development chain")
+        judge = self.tuning_court
+        longest_dispute, highest_cost = (judge.longest, judge.highest_cost) if judge else (0, 0)
+        self.tuning.check(self.thaw_period, longest_dispute, highest_cost)
         return self
 
     def _fits_court(self, court: CourtSettings) -> None:

@@ -25,12 +25,21 @@ from agents.chain.journal import Journal
 from agents.chain.outbox import Intent, Outbox, OutboxSettings
 from agents.chain.paths import chain_home
 from agents.chain.wallet import Signer
-from agents.chain.wiring import court_config, escrow_config, named
+from agents.chain.wiring import (
+    court_config,
+    escrow_config,
+    governor_config,
+    named,
+    rewards_config,
+    tasks_config,
+)
 from agents.protocol.messages import Domain, domain_separator
 
 log = logging.getLogger(__name__)
 
 FORMAT = "capek-deployment/1"
+_ARTIFACTS = {"Token": "DevUSD", "TuningCourt": "DisputeCourt"}
+"""What is deployed under another name than its own."""
 STEP_PATIENCE = 900.0
 """Seconds to wait for one contract to be mined."""
 
@@ -109,7 +118,7 @@ class Deployment:
 
     def contract(self, connection: Connection, name: str) -> Contract:
         """Bindings. `Token` is the payment token, whichever that is."""
-        return Contract(connection, "DevUSD" if name == "Token" else name, self.address(name))
+        return Contract(connection, _ARTIFACTS.get(name, name), self.address(name))
 
     @property
     def domain(self) -> Domain:
@@ -127,7 +136,7 @@ class Deployment:
         for name in self.contracts:
             if name == "Token" and self.config.token is not None:
                 continue  # not ours
-            artifact = load_artifact("DevUSD" if name == "Token" else name)
+            artifact = load_artifact(_ARTIFACTS.get(name, name))
             if not artifact.matches(connection.code(self.address(name))):
                 raise DeploymentError(
                     f"the code at {self.address(name)} is not the {name} of this version: it was deployed by "
@@ -163,14 +172,22 @@ class Deployment:
             "JobEscrow.vault": (escrow.call("vault"), vault),
             **{f"JobEscrow.config.{key}": (config[key], wanted[key]) for key in wanted},
         }
-        if self.config.court is not None:
-            found = self.contract(connection, "DisputeCourt").call("config")._asdict()
-            terms = zip(found, court_config(self.config, addresses), strict=True)
-            facts |= {f"DisputeCourt.config.{key}": (found[key], value) for key, value in terms}
-            facts["BlockHashRandomness.delay"] = (
-                self.contract(connection, "BlockHashRandomness").call("delay"),
-                self.config.court.randomness_delay,
-            )
+        for name, court in (("DisputeCourt", self.config.court), ("TuningCourt", self.config.tuning_court)):
+            if court is None:
+                continue
+            found = self.contract(connection, name).call("config")._asdict()
+            terms = zip(found, court_config(court, addresses), strict=True)
+            facts |= {f"{name}.config.{key}": (found[key], value) for key, value in terms}
+        for name, getter, made in (
+            ("EpochRewards", "rewardsConfig", rewards_config(self.config, addresses)),
+            ("TuningTasks", "tasksConfig", tasks_config(self.config, addresses)),
+            ("TuningGovernor", "governorConfig", governor_config(self.config, addresses)),
+        ):
+            facts[f"{name}.{getter}"] = (tuple(self.contract(connection, name).call(getter)), made)
+        facts["BlockHashRandomness.delay"] = (
+            self.contract(connection, "BlockHashRandomness").call("delay"),
+            _randomness_delay(self.config),
+        )
         for what, (is_, expected) in facts.items():
             if is_ != expected:
                 raise DeploymentError(f"{what} is {is_}, not {expected}: this is not what was to be deployed")
@@ -266,6 +283,12 @@ def _check_draw_window(connection: Connection, config: DeploymentConfig) -> None
         )
 
 
+def _randomness_delay(config: DeploymentConfig) -> int:
+    """Both courts draw, and audits are drawn, by the same one."""
+    courts = (court for court in (config.court, config.tuning_court) if court is not None)
+    return max((court.randomness_delay for court in courts), default=2)
+
+
 class _Deployer:
     def __init__(self, connection: Connection, outbox: Outbox, config: DeploymentConfig) -> None:
         self._connection = connection
@@ -281,13 +304,19 @@ class _Deployer:
             self._adopt_token(config.token)
         vault = self._create("Vault", "Vault", self._done["Token"].address)
         self._create("NodeRegistry", "NodeRegistry", vault, config.thaw_period)
-        governor = self._create("TuningGovernor", "TuningGovernor", vault)
+        self._create("BlockHashRandomness", "BlockHashRandomness", _randomness_delay(config))
+        if config.tuning_court is not None:
+            self._create("TuningCourt", "DisputeCourt", court_config(config.tuning_court, self._addresses()))
+            self._seed_court("TuningCourt")
+        self._create("EpochRewards", "EpochRewards", rewards_config(config, self._addresses()))
+        self._create("TuningTasks", "TuningTasks", tasks_config(config, self._addresses()))
+        terms = governor_config(config, self._addresses())
+        governor = self._create("TuningGovernor", "TuningGovernor", terms)
         models = self._found_in("TuningGovernor", "models", "ModelRegistry", governor)
         self._found_in("ModelRegistry", "tokenImplementation", "ModelToken")
         if config.court is not None:
-            self._create("BlockHashRandomness", "BlockHashRandomness", config.court.randomness_delay)
-            self._create("DisputeCourt", "DisputeCourt", court_config(config, self._addresses()))
-            self._seed_court()
+            self._create("DisputeCourt", "DisputeCourt", court_config(config.court, self._addresses()))
+            self._seed_court("DisputeCourt")
         self._create("JobEscrow", "JobEscrow", escrow_config(config, self._addresses()))
         log.info("models are registered at %s", models)
         blocks = [d.block for d in self._done.values() if d.block is not None]
@@ -309,12 +338,12 @@ class _Deployer:
         )
         return created.contract
 
-    def _seed_court(self) -> None:
+    def _seed_court(self, name: str) -> None:
         """Leave one base unit in the court's account for ever: were it emptied by every dispute, each would
         pay for writing it anew (docs/court.md). Where the token is not ours, only a deployer that has a unit
         does so.
         """
-        court, vault = self._done["DisputeCourt"].address, self._done["Vault"].address
+        court, vault = self._done[name].address, self._done["Vault"].address
         token = Contract(self._connection, "DevUSD", self._done["Token"].address)
         me, seed = self._outbox.address, f"seed {court}"
         if self._config.token is None:

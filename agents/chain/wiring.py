@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.chain.compiled import Artifact
+from agents.chain.court_config import CourtSettings
 from agents.chain.deploy_config import DeploymentConfig
 
 NOBODY = "0x" + "00" * 20
@@ -29,11 +30,34 @@ def escrow_config(config: DeploymentConfig, addresses: Mapping[str, str]) -> tup
     )
 
 
-def court_config(config: DeploymentConfig, addresses: Mapping[str, str]) -> tuple[Any, ...]:
-    """IDisputeCourt.CourtConfig; only where `config` has a court."""
-    assert config.court is not None
-    return config.court.as_tuple(
-        addresses["Vault"], addresses["NodeRegistry"], addresses["BlockHashRandomness"]
+def court_config(court: CourtSettings, addresses: Mapping[str, str]) -> tuple[Any, ...]:
+    """IDisputeCourt.CourtConfig."""
+    return court.as_tuple(addresses["Vault"], addresses["NodeRegistry"], addresses["BlockHashRandomness"])
+
+
+def rewards_config(config: DeploymentConfig, addresses: Mapping[str, str]) -> tuple[Any, ...]:
+    """IEpochRewards.RewardsConfig; without a court for tuning in `addresses`, that is the zero address."""
+    return config.tuning.rewards(addresses["Vault"], addresses.get("TuningCourt", NOBODY))
+
+
+def tasks_config(config: DeploymentConfig, addresses: Mapping[str, str]) -> tuple[Any, ...]:
+    """ITuningTasks.TasksConfig."""
+    return config.tuning.tasks(
+        addresses["Vault"],
+        addresses["NodeRegistry"],
+        addresses.get("TuningCourt", NOBODY),
+        addresses["BlockHashRandomness"],
+        addresses["EpochRewards"],
+    )
+
+
+def governor_config(config: DeploymentConfig, addresses: Mapping[str, str]) -> tuple[Any, ...]:
+    """ITuningGovernor.GovernorConfig."""
+    return config.tuning.governor(
+        addresses["Vault"],
+        addresses["TuningTasks"],
+        addresses.get("TuningCourt", NOBODY),
+        addresses["BlockHashRandomness"],
     )
 
 

@@ -2,8 +2,14 @@
 
 from agents.chain.court_config import CourtSettings
 from agents.chain.deploy_config import DeploymentConfig
+from agents.chain.tuning_config import TuningSettings
 
-DEVNET = DeploymentConfig(court=CourtSettings(), dispute_limit=900)
+DEVNET = DeploymentConfig(
+    court=CourtSettings(),
+    dispute_limit=900,
+    tuning=TuningSettings(dispute_limit=900),
+    tuning_court=CourtSettings(),
+)
 """For trying out; deployments/config.devnet.json is the same."""
 
 DEMO = DeploymentConfig(

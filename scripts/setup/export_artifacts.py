@@ -25,18 +25,23 @@ CONTRACTS = (
     "BlockHashRandomness",
     "DevUSD",
     "DisputeCourt",
+    "EpochRewards",
     "JobEscrow",
     "ModelRegistry",
     "ModelToken",
     "NodeRegistry",
     "TuningGovernor",
+    "TuningTasks",
     "Vault",
     "VoucherCollector",
 )
 # Shapes of call data only: ABI without bytecode; name -> the file it is in.
 INTERFACES = {
     "IDisputeCourtPayments": "IDisputeCourt",
+    "IEpochRewardsPayments": "IEpochRewards",
     "IJobEscrowPayments": "IJobEscrow",
+    "ITuningGovernorPayments": "ITuningGovernor",
+    "ITuningTasksPayments": "ITuningTasks",
     "IVoucherCollectorPayments": "IVoucherCollector",
 }
 ARTIFACTS = ROOT / "agents" / "chain" / "artifacts"

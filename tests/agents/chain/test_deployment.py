@@ -53,7 +53,8 @@ def test_everything_is_deployed_wired_and_read_back(anvil: Anvil, path: Path) ->
     assert loaded == done
     loaded.check(anvil.connection)
     assert set(done.contracts) == {
-        "Token", "Vault", "NodeRegistry", "TuningGovernor", "ModelRegistry", "ModelToken", "JobEscrow",
+        "Token", "Vault", "NodeRegistry", "BlockHashRandomness", "EpochRewards", "TuningTasks",
+        "TuningGovernor", "ModelRegistry", "ModelToken", "JobEscrow",
     }  # fmt: skip
     vault = loaded.contract(anvil.connection, "Vault")
     assert vault.call("token") == loaded.address("Token")
@@ -130,7 +131,7 @@ def test_it_resumes_from_every_point(anvil: Anvil, tmp_path: Path, monkeypatch: 
         assert in_child(lambda p=path, n=n: with_edge(p, DieAt(n))) == 9
         done = run(anvil, path, WITH_COURT, index=1)
         done.check(anvil.connection)
-        assert anvil.connection.nonce(dev_wallet(1).address) == nonce + 10, f"point {n}: {edges[n - 1]}"
+        assert anvil.connection.nonce(dev_wallet(1).address) == nonce + 12, f"point {n}: {edges[n - 1]}"
         court = done.address("DisputeCourt")
         assert done.contract(anvil.connection, "Vault").call("balanceOf", court) == 1
         assert not list(chain_home(31337).glob("deploy-*"))
@@ -148,7 +149,7 @@ def test_it_resumes_after_sigkill(anvil: Anvil, path: Path) -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     run(anvil, path).check(anvil.connection)
-    assert anvil.connection.nonce(dev_wallet(0).address) == 5
+    assert anvil.connection.nonce(dev_wallet(0).address) == 8
 
 
 def test_a_restarted_local_chain_is_deployed_anew(path: Path, anvil: Anvil) -> None:
@@ -191,7 +192,7 @@ def test_a_changed_configuration_after_an_interruption_is_what_counts(
     changed = CONFIG.model_copy(update={"thaw_period": 7200})
     done = run(anvil, path, changed)
     assert done.contract(anvil.connection, "NodeRegistry").call("thawPeriod") == 7200
-    assert anvil.connection.nonce(dev_wallet(0).address) == 5 + 2, "what did not change was kept"
+    assert anvil.connection.nonce(dev_wallet(0).address) == 8 + 4, "what did not change was kept"
 
 
 def test_an_existing_token_is_used(path: Path, anvil: Anvil) -> None:
@@ -212,7 +213,7 @@ def test_a_token_that_is_unfit_is_refused_before_anything_is_sent(path: Path, an
     model_token = other.address("ModelToken")  # 18 decimals
     with pytest.raises(DeploymentError, match="has 18 decimals"):
         run(anvil, path.with_name("x.json"), CONFIG.model_copy(update={"token": model_token}))
-    assert anvil.connection.nonce(dev_wallet(0).address) == 5
+    assert anvil.connection.nonce(dev_wallet(0).address) == 8
 
 
 def test_what_is_on_chain_is_compared_with_what_it_should_be(path: Path, anvil: Anvil) -> None:
@@ -240,7 +241,7 @@ def test_without_money_it_says_so_and_goes_on_later(path: Path, anvil: Anvil) ->
     assert not path.exists()
     anvil.set_balance(address, 10**18)
     run(anvil, path, index=2).check(anvil.connection)
-    assert anvil.connection.nonce(address) == 5
+    assert anvil.connection.nonce(address) == 8
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": "capek-deployment/9"}', "null"])

@@ -11,6 +11,7 @@ from eth_utils.crypto import keccak
 from web3 import Web3
 
 from agents.chain.compiled import load_artifact
+from agents.chain.tuning_config import TuningSettings
 from agents.protocol.messages import (
     Acceptance,
     Completion,
@@ -76,7 +77,12 @@ def market(project: Any, chain: Any, people: SimpleNamespace) -> Market:
     token = project.DevUSD.deploy(sender=deployer)
     vault = project.Vault.deploy(token, sender=deployer)
     registry = project.NodeRegistry.deploy(vault, THAW_PERIOD, sender=deployer)
-    governor = project.TuningGovernor.deploy(vault, sender=deployer)
+    tuning, random = TuningSettings(), project.BlockHashRandomness.deploy(2, sender=deployer)
+    rewards = project.EpochRewards.deploy(tuning.rewards(vault.address, NOBODY), sender=deployer)
+    neighbours = registry.address, NOBODY, random.address, rewards.address
+    tasks = project.TuningTasks.deploy(tuning.tasks(vault.address, *neighbours), sender=deployer)
+    terms = tuning.governor(vault.address, tasks.address, NOBODY, random.address)
+    governor = project.TuningGovernor.deploy(terms, sender=deployer)
     models = project.ModelRegistry.at(governor.models())
     config = (vault, registry, models, governor, NOBODY, PENALTY, MISS_PENALTY, WINNER_SHARE, DELIVERY_FEE)
     config += (DELIVERY_FEE_PER_TOKEN, CHALLENGE_WINDOW, DELIVERY_WINDOW, DISPUTE_LIMIT, MAX_JOB_TIME)

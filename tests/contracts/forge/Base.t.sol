@@ -18,7 +18,12 @@ import {
 } from "contracts/interfaces/IJobEscrow.sol";
 import {ICourt, Case} from "contracts/interfaces/ICourt.sol";
 import {IDisputable, Ruling} from "contracts/interfaces/IDisputable.sol";
+import {IDisputeCourt} from "contracts/interfaces/IDisputeCourt.sol";
+import {IEpochRewards} from "contracts/interfaces/IEpochRewards.sol";
+import {IRandomness} from "contracts/interfaces/IRandomness.sol";
+import {ITuningTasks} from "contracts/interfaces/ITuningTasks.sol";
 import {CourtDouble} from "./doubles/CourtDouble.sol";
+import {TuningFixture} from "./TuningFixture.sol";
 
 interface IDevUSD is IERC20, IERC20Permit {
     error NotALocalChain(uint256 chainId);
@@ -83,7 +88,7 @@ abstract contract Base is Test {
         token = IDevUSD(deployCode("DevUSD.sol:DevUSD"));
         vault = IVault(deployCode("Vault.sol:Vault", abi.encode(token)));
         registry = INodeRegistry(deployCode("NodeRegistry.sol:NodeRegistry", abi.encode(vault, THAW)));
-        governor = ITuningGovernor(deployCode("TuningGovernor.sol:TuningGovernor", abi.encode(vault)));
+        governor = deployTuning(vault, registry, IDisputeCourt(address(0)));
         models = governor.models();
         court = new CourtDouble(vault);
         escrow = deployEscrow(defaultConfig());
@@ -119,6 +124,25 @@ abstract contract Base is Test {
 
     function deployEscrow(EscrowConfig memory c) internal returns (IJobEscrow) {
         return IJobEscrow(deployCode("JobEscrow.sol:JobEscrow", abi.encode(c)));
+    }
+
+    /// @dev Rewards, tasks and the governor over them, on TuningFixture's terms.
+    function deployTuning(IVault vault_, INodeRegistry nodes_, IDisputeCourt court_)
+        internal
+        returns (ITuningGovernor)
+    {
+        IRandomness random = IRandomness(deployCode("BlockHashRandomness.sol:BlockHashRandomness", abi.encode(2)));
+        address rewards = deployCode("EpochRewards.sol:EpochRewards", abi.encode(TuningFixture.rewards(vault_, court_)));
+        address tasks = deployCode(
+            "TuningTasks.sol:TuningTasks",
+            abi.encode(TuningFixture.tasks(vault_, nodes_, court_, random, IEpochRewards(rewards)))
+        );
+        return ITuningGovernor(
+            deployCode(
+                "TuningGovernor.sol:TuningGovernor",
+                abi.encode(TuningFixture.governor(vault_, ITuningTasks(tasks), court_, random))
+            )
+        );
     }
 
     // --- money and stake

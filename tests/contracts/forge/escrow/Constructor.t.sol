@@ -9,7 +9,8 @@ import {
     INodeRegistry,
     IModelRegistry,
     ITuningGovernor,
-    ICourt
+    ICourt,
+    IDisputeCourt
 } from "../Base.t.sol";
 
 contract ConstructorTest is Base {
@@ -49,7 +50,9 @@ contract ConstructorTest is Base {
         c.nodes = INodeRegistry(deployCode("NodeRegistry.sol:NodeRegistry", abi.encode(otherVault, THAW)));
         refuses(c, "nodes");
         c = defaultConfig();
-        c.governor = ITuningGovernor(deployCode("TuningGovernor.sol:TuningGovernor", abi.encode(otherVault)));
+        INodeRegistry otherNodes =
+            INodeRegistry(deployCode("NodeRegistry.sol:NodeRegistry", abi.encode(otherVault, THAW)));
+        c.governor = deployTuning(otherVault, otherNodes, IDisputeCourt(address(0)));
         c.models = c.governor.models();
         refuses(c, "governor");
         c = defaultConfig();
