@@ -64,8 +64,12 @@ class Outcome(StrEnum):
     """The node missed its deadline: all came back, and a share of its penalty."""
     WITHHELD = "withheld"
     """The node kept its answer: all came back, and a share of its penalty."""
-    RETURNED = "returned"
-    """A dispute ended with everything given back."""
+    UPHELD = "upheld"
+    """The court found the answer wrong: its price came back, and a share of the node's penalty."""
+    DISMISSED = "dismissed"
+    """The court found the answer right: the node was paid, and the bond is lost."""
+    UNDECIDED = "undecided"
+    """The court decided nothing: the price came back, and a part of the bond if a panel was drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,16 @@ class Record:
     def may_demand(self) -> bool:
         """Whether a withheld answer may be demanded on chain, for a fee, without asking again."""
         return self.facts.get("demand") != "no"
+
+    @property
+    def may_challenge(self) -> bool:
+        """Whether a wrong answer may be challenged, with a bond, without asking again."""
+        return self.facts.get("challenge") != "no"
+
+    @property
+    def appeals(self) -> bool:
+        """Whether to fund an appeal, without asking again, when the court's first panel dismisses."""
+        return self.facts.get("appeal") == "yes"
 
     @property
     def accepted(self) -> bool | None:

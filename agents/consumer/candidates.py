@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -95,8 +95,11 @@ def survey(
     most_nodes: int = 200,
     allow_private: bool = False,
     seed: int | None = None,
+    shunned: Callable[[str], str | None] = lambda _: None,
 ) -> Survey:
     """Ask every node that has stake for the model what it charges.
+
+    `shunned` says why a node is not to be asked, if it is not; who names a node has it asked all the same.
 
     Among equals one is drawn (by `seed`), so that one node does not get everything. Whatever one node has
     registered or answers, it alone falls out for it.
@@ -113,11 +116,16 @@ def survey(
     if not addresses:
         raise NoNode("no node has staked for this model: run one (`agent node`), or ask for another model")
     random.Random(seed).shuffle(addresses)
+    found_out = [
+        FellOut(address, why) for address in addresses if wanted.node is None and (why := shunned(address))
+    ]
+    addresses = [a for a in addresses if a not in {out.address for out in found_out}]
+    total -= len(found_out)
     market.terms  # noqa: B018 - read once, before threads ask for it
     with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="registry") as pool:
         found = list(pool.map(lambda address: _provider(market, address, wanted.model_id), addresses))
     able = [provider for provider in found if isinstance(provider, Provider)]
-    fell_out = [reason for reason in found if isinstance(reason, FellOut)]
+    fell_out = [*found_out, *(reason for reason in found if isinstance(reason, FellOut))]
     answers = asyncio.run(_offers(able, timeout, market.chain_id, allow_private))
     candidates: list[Candidate] = []
     for provider, answer in zip(able, answers, strict=True):

@@ -26,6 +26,8 @@ from agents.terminal.exits import CommandError
 
 _LEAST_PYTHON = (3, 11)
 _LEAST_DISK = 1 << 30
+_USUAL_EVIDENCE = 512
+"""Tokens of prompt and answer together, to name a price by."""
 _SET_UP = "set up again: `make setup`"
 
 
@@ -148,6 +150,21 @@ class Checkup:
                 f"send tokens ({market.token.address}) to {account} on chain {chain}, then `agent deposit 1`"
             )
         self._add("Vault balance", free > 0, f"{market.money(free)}{more}", mend)
+        self._court(market, free)
+
+    def _court(self, market: Market, free: int) -> None:
+        """Without one, or without the money for it, nothing is missing: wrong answers are then refused."""
+        court = market.court
+        if court is None:
+            self._add("court", True, "none on this deployment: a wrong answer can only be refused")
+            return
+        seats = court.pool_size(0, bytes(32), court.period(market.clock.now()) - 1)
+        bond = court.bond(_USUAL_EVIDENCE)
+        enough = "" if seats >= court.terms.first_seats else f" (it needs {court.terms.first_seats})"
+        short = "" if free >= bond else ", which is more than your balance"
+        drawn = f"{seats} seats can be drawn{enough}"
+        takes = f"to challenge {_USUAL_EVIDENCE} tokens takes a bond of {market.money(bond)}{short}"
+        self._add("court", True, f"{drawn}; {takes}")
 
     def _model(self, market: Market, store: LocalStore, llama: bool) -> None:
         settings, events = self._settings, Events(market, self._settings.confirmations_on(market.chain_id))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from agents.consumer.book import Book, Record
+from agents.consumer.dossiers import Dossiers
 from agents.consumer.errors import NotEnoughMoney
 from agents.consumer.loading import load_model
 from agents.consumer.running import RunningModel
@@ -23,6 +24,7 @@ class Client:
         self.market = account.market
         self.events = account.events
         self.book = Book(account.journal)
+        self.dossiers = Dossiers(account.journal)
         self.store = LocalStore(settings.store_path())
         self._models: dict[bytes, RunningModel] = {}
 

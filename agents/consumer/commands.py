@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from agents.chain.wallet import address_of
-from agents.consumer import money as purse
 from agents.consumer.book import Record, choose, peek
 from agents.consumer.errors import Unfinished
 from agents.consumer.settings import ConsumerSettings
@@ -20,24 +17,13 @@ from agents.protocol.messages import is_checksum_address
 from agents.terminal.exits import EXIT_CODES, BadInput, Exit, explained
 from agents.terminal.options import account_options, as_json, threads
 from agents.terminal.screen import Screen, fit_for_terminal
+from agents.terminal.tables import print_table, table
 
 MICRO = 1_000_000
 
 
 def _settings(given: dict[str, Any]) -> ConsumerSettings:
     return ConsumerSettings.load(**given)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=True)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _print(table: Table) -> None:
-    wide = None if sys.stdout.isatty() else 200
-    Console(highlight=False, markup=False, emoji=False, width=wide).print(table)
 
 
 @click.command(
@@ -79,6 +65,18 @@ Examples:
     "back when it does not; it must be free in the Vault. Without, a node that withholds is paid.",
 )
 @click.option(
+    "--challenge/--no-challenge",
+    default=True,
+    help="Challenge an answer that is wrong beyond doubt, with a bond that must be free in the Vault. That "
+    "makes the prompt and the answer public. What is merely too far off is not approved, and not challenged.",
+)
+@click.option(
+    "--appeal",
+    is_flag=True,
+    help="And should the court's first panel find a challenged answer right, fund an appeal.",
+)
+@click.option("--wait", is_flag=True, help="When it challenges: stay until the court has ruled.")
+@click.option(
     "--exact",
     is_flag=True,
     help="Only nodes of this machine's bit class, whose answers are checked exactly. Else they go first "
@@ -101,6 +99,9 @@ def ask(
     seed: int | None,
     approve: bool,
     demand: bool,
+    challenge: bool,
+    appeal: bool,
+    wait: bool,
     exact: bool,
     deposit: bool,
     quiet: bool,
@@ -109,12 +110,14 @@ def ask(
 ) -> int:
     """Pay a node for an answer, check every token of it, and approve it or say why not.
 
-    The money is locked in escrow until then. Whatever happens on the way, `agent jobs --settle` (or the next
-    question) finishes the job or takes the money back. QUESTION may be `-`: then it is read from stdin.
+    The money is locked in escrow until then. A wrong answer is challenged before the court, where there is
+    one; `agent challenge` follows that to its end. Whatever happens on the way, `agent jobs --settle` (or the
+    next question) finishes the job or takes the money back. QUESTION may be `-`: then it is read from stdin.
     """
-    from agents.consumer.ask import Question
     from agents.consumer.ask import ask as put
     from agents.consumer.client import Client
+    from agents.consumer.contest import contest_json, contest_lines
+    from agents.consumer.question import Question
     from agents.consumer.report import answer_json, answer_lines, exit_of
     from agents.consumer.settling import settle_all
 
@@ -142,6 +145,9 @@ def ask(
             deposit=deposit,
             demand=demand,
             exact=exact,
+            challenge=challenge,
+            appeal=appeal,
+            wait=wait,
         )
         try:
             answer = put(client, asked, screen)
@@ -150,12 +156,16 @@ def ask(
                 "interrupted: what was opened goes on; `agent jobs --settle` finishes or refunds it"
             ) from None
         if as_json:
-            click.echo(json.dumps(answer_json(client.market, answer)))
+            found = contest_json(client.market, client.events, answer.record) if answer.challenged else None
+            click.echo(json.dumps(answer_json(client.market, answer) | {"challenge": found}))
         elif quiet and answer.accepted:
             click.echo(fit_for_terminal(answer.text).strip("\n"))
         else:
             for line in answer_lines(client.market, answer):
                 click.echo(fit_for_terminal(line))
+            if answer.challenged and answer.record.outcome is not None:
+                for line in contest_lines(client.market, client.events, answer.record):
+                    click.echo(fit_for_terminal(line))
         return int(exit_of(answer))
 
 
@@ -239,12 +249,12 @@ def jobs(
         found = [job_json(market, r) | {"status": status, "until": until} for r, status, until in rows]
         click.echo(json.dumps({"jobs": found, "troubles": troubles}))
     elif rows:
-        table = _table("job", "model", "node", "locked or paid", "status", "verdict", "until")
+        rows_of = table("job", "model", "node", "locked or paid", "status", "verdict", "until")
         for record, status, until in rows:
             paid = record.facts.get("payment")
             amount = market.money(int(paid) if paid is not None else record.job.ceiling)
             verdict = {None: "", True: "accepted", False: "refused"}[record.accepted]
-            table.add_row(
+            rows_of.add_row(
                 record.name[:14] + "…",
                 record.model,
                 record.job.node,
@@ -253,7 +263,7 @@ def jobs(
                 verdict,
                 str(until or ""),
             )
-        _print(table)
+        print_table(rows_of)
     else:
         click.echo("no jobs" if everything else "no open jobs (--all lists the ended ones)", err=True)
     return Exit.UNFINISHED if troubles else Exit.OK
@@ -310,135 +320,3 @@ def verify(job: str | None, file: Path | None, explain: bool, as_json: bool, **g
     else:
         click.echo(fit_for_terminal("\n".join(found.drawn) or verdict.explain()))
     return Exit.OK if verdict.accepted else Exit.REFUSED
-
-
-@click.command(epilog="\b\nExamples:\n  agent money\n  agent money --address 0x… --json")
-@click.option("--address", help="Somebody else's money: all of it is public.")
-@account_options
-@as_json
-@explained
-def money(address: str | None, as_json: bool, **given: Any) -> None:
-    """Every balance: where it lies, until when it is locked, and what to do. Needs no password."""
-    from agents.market.events import Events
-    from agents.market.opening import open_market
-
-    settings = _settings(given)
-    if address is not None and not is_checksum_address(address):
-        raise BadInput(f"--address {address[:60]} is no checksummed address (EIP-55): copy it again")
-    market = open_market(settings.rpc_url, settings.deployment)
-    account = address or address_of(account_name(settings))
-    events = Events(market, settings.confirmations_on(market.chain_id))
-    found = purse.lines(market, events, account, peek(journal_path(market.chain_id, account)))
-    if as_json:
-        click.echo(json.dumps(purse.to_json(market, account, found)))
-        return
-    table = _table("what", "amount", "where", "until", "what to do")
-    now = market.connection.time()
-    for line in found:
-        until = "" if not line.until else f"{line.until} ({_in(line.until - now)})"
-        amount = purse.shown(market, line)
-        table.add_row(line.what, amount if line.own else f"({amount})", line.where, until, line.todo)
-    table.add_row("all of yours", market.money(purse.total(found)), "", "", "")
-    click.echo(f"account {account}, chain {market.chain_id}, chain time {now}")
-    _print(table)
-
-
-def _in(seconds: int) -> str:
-    if seconds <= 0:
-        return "over"
-    return f"in {seconds} s" if seconds < 7200 else f"in {seconds / 3600:.1f} h"
-
-
-@click.command(
-    epilog="""\b
-Examples:
-  agent deposit 5
-  agent deposit 0.25
-  agent deposit 100 --faucet   on a local chain"""
-)
-@click.argument("amount")
-@click.option("--faucet", is_flag=True, help="Mint the tokens first (local chains alone).")
-@account_options
-@as_json
-@explained
-def deposit(amount: str, faucet: bool, as_json: bool, **given: Any) -> None:
-    """Put tokens of your wallet into the Vault, to pay with. AMOUNT is in whole tokens."""
-    from agents.chain.deploy_config import LOCAL_CHAINS
-    from agents.consumer.client import Client
-
-    settings = _settings(given)
-    with Client.open(settings) as client:
-        market = client.market
-        units = parse_amount(amount, market.unit[1])
-        if faucet and market.chain_id not in LOCAL_CHAINS:
-            raise BadInput(f"chain {market.chain_id} has no faucet: buy the token ({market.token.address})")
-        _first_things_first(client)
-        done = client.deposit(units, faucet=faucet)
-        _moved(market, client.address, "deposited", units, done, as_json)
-
-
-@click.command(epilog="\b\nExamples:\n  agent withdraw 5\n  agent withdraw all --to 0x…")
-@click.argument("amount")
-@click.option("--to", metavar="ADDRESS", help="Where to; your own wallet by default.")
-@account_options
-@as_json
-@explained
-def withdraw(amount: str, to: str | None, as_json: bool, **given: Any) -> None:
-    """Take tokens out of the Vault. AMOUNT is in whole tokens, or `all`."""
-    from agents.consumer.client import Client
-
-    settings = _settings(given)
-    if to is not None and not is_checksum_address(to):
-        raise BadInput(f"--to {to[:60]} is no checksummed address (EIP-55): copy it again")
-    with Client.open(settings) as client:
-        market = client.market
-        units = market.balance(client.address) if amount == "all" else parse_amount(amount, market.unit[1])
-        if units == 0:
-            raise BadInput("there is nothing to withdraw: the free balance is zero")
-        _first_things_first(client)
-        done = client.withdraw(units, to)
-        _moved(market, client.address, "withdrawn", units, done, as_json)
-
-
-def _first_things_first(client: Any) -> None:
-    if left := client.unfinished():
-        client.flush()
-        raise Unfinished(
-            f"an earlier command was interrupted ({', '.join(left)}) and is finished now: look with "
-            "`agent money`, and repeat this command if you still want it"
-        )
-
-
-def _moved(market: Any, account: str, verb: str, units: int, tx: bytes, as_json: bool) -> None:
-    balance = market.balance(account)
-    if as_json:
-        click.echo(json.dumps({verb: str(units), "balance": str(balance), "transaction": "0x" + tx.hex()}))
-    else:
-        click.echo(
-            f"{verb} {market.money(units)}; Vault balance {market.money(balance)}; transaction 0x{tx.hex()}"
-        )
-
-
-@click.command(epilog="\b\nExamples:\n  agent check\n  agent check --json")
-@click.option("--model", help="Model to look at [CAPEK_MODEL].")
-@threads
-@account_options
-@as_json
-@explained
-def check(as_json: bool, **given: Any) -> int:
-    """What this machine lacks to pay for answers, and how to mend it: ends with 1 if anything."""
-    from agents.consumer.check import Checkup, Finding
-
-    def tell(finding: Finding) -> None:
-        if not as_json:
-            mark = "ok     " if finding.ok else "MISSING"
-            click.echo(fit_for_terminal(f"{mark} {finding.what}: {finding.found}"))
-            if finding.mend:
-                click.echo(fit_for_terminal(f"        → {finding.mend}"))
-
-    checkup = Checkup(_settings(given), tell)
-    checkup.run()
-    if as_json:
-        found = [{"what": f.what, "ok": f.ok, "found": f.found, "mend": f.mend} for f in checkup.findings]
-        click.echo(json.dumps({"ok": checkup.ok, "findings": found}))
-    return Exit.OK if checkup.ok else Exit.OTHER

@@ -37,3 +37,13 @@ class Unfinished(ConsumerError):
 
 class UnknownJob(BadInput):
     """No such job in this account's journal."""
+
+
+class CannotDispute(ConsumerError):
+    """This can't be challenged or appealed, here or any more; the text says why. Nothing was paid."""
+
+    exit = Exit.NO_DISPUTE
+
+
+class UnknownDispute(BadInput):
+    """No such dispute on this chain."""

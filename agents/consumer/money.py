@@ -30,6 +30,7 @@ def lines(market: Market, events: Events, account: str, jobs: Sequence[Record]) 
     return [
         *_purse(market, account),
         *_jobs(market, jobs),
+        *_disputes(market, events, account),
         *_stake(market, events, account),
         *_models(market, events, account),
     ]
@@ -98,10 +99,10 @@ def _jobs(market: Market, jobs: Sequence[Record]) -> Iterator[Line]:
         if status is Status.DEMANDED:
             locked += int(record.facts.get("delivery_cost", "0"))
         what = f"job {record.name[:_SHORT]}…, {status.name.lower()}"
-        yield Line(what, locked, "escrow", until, _job_todo(record, status, now > until))
+        yield Line(what, locked, "escrow", until, _job_todo(market, record, status, now > until))
 
 
-def _job_todo(record: Record, status: Status, over: bool) -> str:
+def _job_todo(market: Market, record: Record, status: Status, over: bool) -> str:
     settle = "`agent jobs --settle`"
     if status is Status.OPEN:
         return (
@@ -111,11 +112,38 @@ def _job_todo(record: Record, status: Status, over: bool) -> str:
         )
     if status is Status.DEMANDED and over:
         return f"{settle} takes it back: the node withheld its answer"
+    if status >= Status.DISPUTED:
+        return f"`agent challenge {record.name[:_SHORT]}` follows it; {settle} fetches what is yours"
     if record.accepted is False and not over:
-        return "refused: nothing to do; the node is paid when the window closes"
+        challenge = f"`agent challenge {record.name[:_SHORT]}`, or " if market.terms.has_court else ""
+        return f"refused: {challenge}nothing to do; the node is paid when the window closes"
     if over and status in (Status.COMPLETED, Status.DELIVERED):
         return f"{settle} pays the node and fetches the rest"
     return f"{settle} fetches, checks and approves the answer, or demands it"
+
+
+def _disputes(market: Market, events: Events, account: str) -> Iterator[Line]:
+    """What is at stake before the court, and comes back as it rules: bonds, and what appeals cost."""
+    court = market.court
+    if court is None:
+        return
+    start = market.start_block
+    for opened in events.disputes(start):
+        if opened.case.challenger != account or court.round(opened.id, 0).closed:
+            continue
+        name = "0x" + opened.id.hex()[: _SHORT - 2]
+        sure = market.money(court.terms.node_fee)
+        todo = f"{sure} of it, unless it is dismissed or never drawn (`agent disputes {name}`)"
+        bond = court.bond(opened.case.tokens)
+        until = court.standing(opened.id).until
+        yield Line(f"bond of dispute {name}…", bond, "court", until, todo, own=False)
+    for id, amount in events.appeals(account, start):
+        if court.round(id, 0).closed:
+            continue
+        name = "0x" + id.hex()[: _SHORT - 2]
+        todo = f"if the appeal overturns, what no seat earned (`agent disputes {name}`)"
+        until = court.standing(id).until
+        yield Line(f"appeal of dispute {name}…", amount, "court", until, todo, own=False)
 
 
 def _stake(market: Market, events: Events, account: str) -> Iterator[Line]:
@@ -128,16 +156,40 @@ def _stake(market: Market, events: Events, account: str) -> Iterator[Line]:
     )
     for module, model_id in events.provisioned(account):
         provision = market.provision(account, model_id, module)
-        where = "escrow" if module == market.escrow.address else module
+        court = market.court is not None and module == market.court.address
+        where = "court" if court else "escrow" if module == market.escrow.address else module
         place = f"{where}, model {model_id}"
-        if provision.free:
+        if provision.free and court:
+            todo = "`agent node seat take`, or `agent node unstake --court`"
+            yield Line("stake, for new seats", provision.free, place, todo=todo)
+        elif provision.free:
             yield Line("stake, for new jobs", provision.free, place)
-        if provision.reserved:
+        if provision.reserved and court:
+            yield from _seats(market, events, account, model_id, place, now)
+        elif provision.reserved:
             yield Line("stake, bound by jobs", provision.reserved, place, todo="free again as each job ends")
         if provision.thawing:
             ready = now >= provision.thawed_at
             todo = "thawed: `agent node` makes it idle" if ready else "wait until it is thawed"
             yield Line("stake, thawing", provision.thawing, place, provision.thawed_at, todo)
+
+
+def _seats(
+    market: Market, events: Events, account: str, model_id: int, place: str, now: int
+) -> Iterator[Line]:
+    court = market.court
+    assert court is not None
+    seats = {taken.seat: court.seat(taken.seat) for taken in events.seats(account)}
+    mine = {number: seat for number, seat in seats.items() if seat.model_id == model_id and seat.stake}
+    held = [seat.stake for seat in mine.values() if not seat.leaves_at]
+    if held:
+        todo = "keep its node running; `agent node seat leave N` gives a seat up"
+        yield Line(f"stake, behind {len(held)} seats", sum(held), place, todo=todo)
+    for number, seat in mine.items():
+        if seat.leaves_at:
+            ready = now > seat.leaves_at
+            todo = "`agent node seat release` frees it" if ready else "wait: it may still be at work"
+            yield Line(f"stake, behind seat {number}, left", seat.stake, place, seat.leaves_at, todo)
 
 
 def _models(market: Market, events: Events, account: str) -> Iterator[Line]:

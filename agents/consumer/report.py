@@ -8,6 +8,7 @@ from agents.consumer.book import Record
 from agents.market.reads import Market
 from agents.protocol.messages import Finish
 from agents.protocol.pricing import Settlement, settle
+from agents.rastic import Action
 from agents.terminal.exits import Exit
 from agents.terminal.screen import fit_for_terminal
 
@@ -113,8 +114,11 @@ def transactions(record: Record) -> dict[str, str]:
 
 def what_it_means(market: Market, answer: Answer) -> str:
     """What becomes of the money of an answer that was refused, plainly."""
-    job, completion = answer.record.job, answer.record.completion
+    record = answer.record
+    job, completion = record.job, record.completion
     assert completion is not None
+    if answer.challenged:
+        return _challenged(market, answer)
     split = settle(job, completion.output_tokens)
     left = max(0, answer.until - market.connection.time())
     when = (
@@ -122,18 +126,45 @@ def what_it_means(market: Market, answer: Answer) -> str:
         if left
         else "as its window is closed"
     )
-    if market.terms.has_court:
-        way_out = "Only a ruling of the court can stop that."
-    else:
-        way_out = (
-            "Nothing can stop that as long as this deployment has no court: your refusal costs the "
-            "node your custom, not yet its stake."
-        )
     return (
         "What this means for your money: you did not approve, so the node is paid "
         f"{market.money(split.payment)} not now but {when}; {market.money(split.refund)} come back to you "
-        f"then. {way_out} `agent jobs --settle` fetches your part afterwards; another node may answer better "
-        "(`--node`, or simply ask again)."
+        f"then. {_way_out(market, answer)} `agent jobs --settle` fetches your part afterwards; another node "
+        "may answer better (`--node`, or simply ask again)."
+    )
+
+
+def _challenged(market: Market, answer: Answer) -> str:
+    record = answer.record
+    bond, short = market.money(int(record.facts.get("bond", "0"))), record.name[:14]
+    if record.outcome is not None:
+        return f"It was challenged, with a bond of {bond}, and the court has ruled: {record.outcome.value}."
+    return (
+        f"What this means for your money: you did not approve, and it was challenged with a bond of {bond} "
+        f"(dispute {record.facts['dispute'][:14]}…), which made prompt and answer public. Seats of the "
+        "court, drawn by lot, repeat the check now. If they find what you found, the price comes back with a "
+        "share of the node's stake; if they find the answer right, the node is paid and the bond is lost. "
+        f"`agent challenge {short}` follows it to the ruling; `agent jobs --settle`, or the next question, "
+        "fetches what is yours then."
+    )
+
+
+def _way_out(market: Market, answer: Answer) -> str:
+    record = answer.record
+    challenge = f"`agent challenge {record.name[:14]}`"
+    if not market.terms.has_court:
+        return (
+            "Nothing can stop that as long as this deployment has no court: your refusal costs the "
+            "node your custom, not yet its stake."
+        )
+    if answer.trouble:
+        return f"It was not challenged: {answer.trouble}. Once that is mended, {challenge} does it."
+    wrong = record.verdict is not None and record.verdict["action"] == Action.SLASH
+    if wrong and not record.may_challenge:
+        return f"It was not challenged, as you wished (--no-challenge); until then {challenge} does it."
+    return (
+        "It was not challenged: it is off by more than is accepted, and not clearly by what the court calls "
+        f"wrong, so the bond would most likely be lost ({challenge} --force)."
     )
 
 

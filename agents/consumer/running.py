@@ -13,6 +13,7 @@ from agents.engine import EngineError, InvalidTokens
 from agents.engine.bitclass import TOLERANT, bit_class
 from agents.engine.llama import EngineConfig, LlamaEngine
 from agents.engine.tokenizer import LlamaTokenizer
+from agents.market.court import Case
 from agents.market.errors import NoModel
 from agents.protocol.manifest import Manifest
 from agents.protocol.messages import Completion, Finish, Job
@@ -97,25 +98,50 @@ class RunningModel:
         return self.examine(job, prompt, completion, output).verdict
 
     def examine(
-        self, job: Job, prompt: Sequence[int], completion: Completion, output: Sequence[int]
+        self,
+        job: Job,
+        prompt: Sequence[int],
+        completion: Completion,
+        output: Sequence[int],
+        rule: Mode | None = None,
     ) -> "Examined":
-        """`judge`, with what the verdict rests on.
+        """`judge`, with what the verdict rests on; by the tolerant rule if `rule` says so.
 
         Raises:
             EngineError: as `judge`.
         """
-        tokens = len(prompt) + len(output)
-        ours = self.bit_class(tokens)
-        mode = Mode.EXACT if job.bit_class == ours != TOLERANT else Mode.TOLERANT
-        scored = self._loaded(tokens).score(
-            prompt, output, Sampling.of(job), 0 if mode is Mode.EXACT else TOLERANCE
-        )
-        claim = Claim(
+        claim = self._claim(output, completion.finish, job.max_tokens, job.temperature)
+        return self._examine(Sampling.of(job), prompt, claim, job.bit_class, rule)
+
+    def examine_case(
+        self, case: Case, prompt: Sequence[int], output: Sequence[int], rule: Mode
+    ) -> "Examined":
+        """`examine`, for what is before the court.
+
+        Raises:
+            EngineError: as `judge`.
+        """
+        claim = self._claim(output, case.finish, case.max_tokens, case.temperature)
+        sampling = Sampling(case.seed, bytes.fromhex(case.node[2:]), case.temperature, case.top_p)
+        return self._examine(sampling, prompt, claim, case.bit_class, rule)
+
+    def _claim(self, output: Sequence[int], finish: int, max_tokens: int, temperature: int) -> Claim:
+        return Claim(
             tokens=tuple(output),
-            finish=Finish(completion.finish),
-            max_tokens=job.max_tokens,
+            finish=Finish(finish),
+            max_tokens=max_tokens,
             end_tokens=frozenset(self.manifest.end_tokens),
-            greedy=job.temperature == 0,
+            greedy=temperature == 0,
+        )
+
+    def _examine(
+        self, sampling: Sampling, prompt: Sequence[int], claim: Claim, bit_class: bytes, rule: Mode | None
+    ) -> "Examined":
+        tokens = len(prompt) + len(claim.tokens)
+        mode = Mode.EXACT if bit_class == self.bit_class(tokens) != TOLERANT else Mode.TOLERANT
+        mode = Mode.TOLERANT if rule is Mode.TOLERANT else mode
+        scored = self._loaded(tokens).score(
+            prompt, claim.tokens, sampling, 0 if mode is Mode.EXACT else TOLERANCE
         )
         margins = scored.result()
         return Examined(claim, margins, judge(claim, margins, self.manifest.verification, mode))

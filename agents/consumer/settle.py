@@ -4,49 +4,41 @@ Every step begins by reading the contract and the journal and does what is due t
 how the last one ended: after a crash the next step carries on, and nothing is done twice.
 """
 
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from agents.chain.contracts import Event
-from agents.chain.outbox import Intent, IntentFailed, OutOfGasMoney, State
+from agents.chain.outbox import Intent, IntentFailed, IntentTimeout, OutOfGasMoney, State
+from agents.consumer.answers import Answers, Loader
 from agents.consumer.book import Book, Outcome, Record
 from agents.consumer.calls import demand_data
+from agents.consumer.challenges import Challenges
+from agents.consumer.court_steps import CourtSteps
+from agents.consumer.dossiers import Dossiers
+from agents.consumer.endings import ended
 from agents.consumer.errors import ConsumerError, NotEnoughMoney, Unfinished
-from agents.consumer.node_api import NodeApi, NodeError
-from agents.consumer.running import RunningModel
+from agents.consumer.matter import Matter
+from agents.consumer.sending import Sending
 from agents.market.account import Account
 from agents.market.amounts import plain
-from agents.market.reads import Market, Status
+from agents.market.reads import Status
 from agents.protocol.messages import Completion, as_tuple
-from agents.protocol.sealing import SealError, open_output
-from agents.protocol.tokens import OUTPUT, NotSigned, TokenError, check_output, unmask
 
-log = logging.getLogger(__name__)
-
-_CLOCK_SLACK = 120
-"""Seconds that a node's servedAt may lie outside the time in which it can have served."""
-
-Loader = Callable[[Record], RunningModel]
-"""Gives the model that a job was made for; raises NoModel."""
-
-
-class CheckFailed(ConsumerError):
-    """An answer could not be checked here, which says nothing about the node."""
+_EVENT_LAGS = "the completion's event, which the RPC does not show yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where a job stands after a step. `moved`: something was done, step again at once. `until`: chain time
-    when what is waited for is over, if it ever is by itself."""
+    when what is waited for is over, if it ever is by itself. `undrawn`: it is disputed, and who leaves before
+    the panel is drawn may lose the bond. `trouble`: why a wrong answer is not challenged."""
 
     record: Record
     status: Status
     moved: bool = False
     until: int = 0
     waits_for: str = ""
+    undrawn: bool = False
+    trouble: Exception | None = None
 
     @property
     def ended(self) -> bool:
@@ -80,20 +72,17 @@ class Settler:
         self._events = account.events
         self._outbox = account.outbox
         self._book = book
-        self._load = load
-        self._node_timeout = node_timeout
         self._patience = patience
-        self._ask_again = ask_again
         self._say = say
         self._finish = finish
         self._demand = demand
-        self._asked: dict[bytes, float] = {}
-        self._trouble: dict[bytes, str] = {}
-        self._retried: set[tuple[str, str]] = set()
-
-    def trouble(self, record: Record) -> str:
-        """Why the node's answer could not be had the last time it was asked for."""
-        return self._trouble.get(record.hash, "")
+        self._sending = Sending(account, book)
+        self._answers = Answers(
+            account.market, account.events, book, Dossiers(account.journal), load,
+            node_timeout=node_timeout, ask_again=ask_again, say=say,
+        )  # fmt: skip
+        self.challenges = Challenges(account, book, load, self._sending, say)
+        self.court = CourtSteps(account.market, account.events, self._sending, account.address, say)
 
     def forget_unsent(self, record: Record) -> Record:
         """After a restart: a job whose opening was not signed stays unopened, as nobody waits for it."""
@@ -121,7 +110,7 @@ class Settler:
             if self._outbox.drop(record.name, "open"):
                 self._book.end(record.hash, Outcome.NOT_OPENED, reason=str(error))
             raise
-        self._note(record, "open", intent)
+        self._sending.note(record, "open", intent)
         return intent
 
     def step(self, record: Record) -> Standing:
@@ -143,7 +132,7 @@ class Settler:
             case Status.COMPLETED | Status.DEMANDED | Status.DELIVERED:
                 return self._answered(record, status, until)
             case Status.FINAL:
-                record = self._ended(record)
+                record = ended(self._account, self._book, record, self._since(record))
                 # Not yet where the RPC shows the state before its logs.
                 return Standing(record, status, moved=record.outcome is not None)
         return self._disputed(record, status, until)
@@ -166,40 +155,79 @@ class Settler:
         if self._market.connection.time() > deadline:
             self._say("the node missed its deadline: taking the money back")
             data = self._market.escrow.data("expire", as_tuple(record.job))
-            return Standing(self._send(record, "expire", data), Status.OPEN, moved=True)
+            return Standing(self._send(record, Status.OPEN, "expire", data), Status.OPEN, moved=True)
         return Standing(record, Status.OPEN, until=deadline, waits_for="the node's answer")
+
+    def fetched(self, record: Record) -> tuple[Record, Status, int]:
+        """The job as it stands, with its answer in the journal if it can be had; nothing is sent."""
+        status, until = self._status(record)
+        if status in (Status.NONE, Status.OPEN):
+            return record, status, until
+        completion = self._events.completion(record.hash, self._since(record))
+        if completion is not None and completion != record.completion:
+            record = self._book.completed(record.hash, completion)
+        if completion is not None and record.output is None:
+            record = self._answers.fetch(record, status, completion, self._since(record))
+        return record, status, until
 
     def _answered(self, record: Record, status: Status, until: int) -> Standing:
         completion = self._events.completion(record.hash, self._since(record))
         if completion is None:
-            return Standing(
-                record,
-                status,
-                until=until,
-                waits_for="the completion's event, which the RPC does not show yet",
-            )
+            return Standing(record, status, until=until, waits_for=_EVENT_LAGS)
         if completion != record.completion:
             record = self._book.completed(record.hash, completion)
         if record.output is None:
-            record = self._fetch(record, status, completion)
+            record = self._answers.fetch(record, status, completion, self._since(record))
         if record.output is None:
             return self._missing(record, status, until, completion)
         if record.verdict is None:
-            record = self._judge(record, completion)
+            record = self._answers.judge(record, completion)
         if record.accepted and record.approve:
             data = self._market.escrow.data("approve", as_tuple(record.job), as_tuple(completion))
-            return Standing(self._send(record, "approve", data), status, moved=True)
+            return Standing(self._send(record, status, "approve", data), status, moved=True)
         return self._resting(record, status, until, completion)
 
     def _resting(self, record: Record, status: Status, until: int, completion: Completion) -> Standing:
         """Checked and not approved: the window decides."""
         late = self._market.connection.time() > until
+        trouble: Exception | None = None
+        if not late and status is not Status.DEMANDED:
+            try:
+                if found := self._challenge(record, status, until, completion):
+                    return found
+            except (ConsumerError, OutOfGasMoney, IntentTimeout) as error:
+                # Refused it stays in any case; who can't challenge just now must hear why.
+                trouble = error
         if late and status is Status.DEMANDED:
             return self._close_withheld(record, status, completion)
+        begun = self.challenges.begun(record) if late else None
+        if begun is not None and begun.state is not State.DONE:
+            self._outbox.tick()  # a challenge that came too late is refused, and it must not wait for ever
         if late and self._finish:
             return self._finalize(record, status, completion)
         why = "its window to close" if not late else "somebody to finalize it"
-        return Standing(record, status, until=until, waits_for=why)
+        return Standing(record, status, until=until, waits_for=why, trouble=trouble)
+
+    def _challenge(
+        self, record: Record, status: Status, until: int, completion: Completion
+    ) -> Standing | None:
+        """What was begun is carried on; a wrong answer that the court would call wrong is challenged."""
+        begun = self.challenges.begun(record)
+        if begun is not None and begun.state is State.DONE:
+            # Deeper than our confirmations. What was signed is sent again.
+            self._outbox.tick()
+            why = "the challenge to be mined again: its block was reorganised away"
+            return Standing(record, status, until=until, waits_for=why)
+        if begun is None:
+            if not self.challenges.due(record, completion):
+                return None
+            record = self.challenges.plan(record, status, until, completion)
+            bond = self._market.money(int(record.facts["bond"]))
+            self._say(
+                f"the answer is wrong beyond doubt: challenging it, with a bond of {bond}; that makes your "
+                "prompt and the answer public (--no-challenge)"
+            )
+        return Standing(self.challenges.send(record, status, completion), status, moved=True)
 
     def _missing(self, record: Record, status: Status, until: int, completion: Completion) -> Standing:
         """Completed, and the answer is not to be had over HTTP."""
@@ -226,129 +254,81 @@ class Settler:
                 record,
                 status,
                 until=until,
-                waits_for=f"the node to hand out its answer ({self.trouble(record)})",
+                waits_for=f"the node to hand out its answer ({self._answers.trouble(record)})",
             )
         cost = self._market.delivery_cost(completion.output_tokens)
+        why = self._answers.trouble(record)
         if not (record.may_demand or self._demand):
             raise Unfinished(
-                f"the node does not hand out its answer ({self.trouble(record)}), and --no-demand forbids to "
+                f"the node does not hand out its answer ({why}), and --no-demand forbids to "
                 f"demand it on chain: `agent jobs {record.name[:14]} --settle --demand` does, for "
                 f"{self._market.money(cost)}, before chain time {until}. Without that the node is paid then"
             )
         self._have_fee(cost, until)
-        self._say(f"the node does not hand out its answer ({self.trouble(record)}): demanding it on chain")
+        self._say(f"the node does not hand out its answer ({why}): demanding it on chain")
         # In the facts before it is sent: it is what the client stands to lose.
         self._book.note(record.hash, delivery_cost=str(cost))
         data = demand_data(self._market, record.job, completion, cost)
-        return Standing(self._send(record, "demand", data, to=self._market.vault.address), status, moved=True)
+        return Standing(
+            self._send(record, status, "demand", data, to=self._market.vault.address), status, moved=True
+        )
 
     def _close_withheld(self, record: Record, status: Status, completion: Completion) -> Standing:
         self._say("the node did not post the answer: taking the money back, and a share of its stake")
         data = self._market.escrow.data("closeWithheld", as_tuple(record.job), as_tuple(completion))
-        return Standing(self._send(record, "closeWithheld", data), status, moved=True)
+        return Standing(self._send(record, status, "closeWithheld", data), status, moved=True)
 
     def _finalize(self, record: Record, status: Status, completion: Completion) -> Standing:
         data = self._market.escrow.data("finalize", [as_tuple(record.job)], [as_tuple(completion)])
-        return Standing(self._send(record, "finalize", data), status, moved=True)
+        return Standing(self._send(record, status, "finalize", data), status, moved=True)
 
     def _disputed(self, record: Record, status: Status, until: int) -> Standing:
-        if status is Status.DISPUTED and self._market.connection.time() <= until:
-            return Standing(record, status, until=until, waits_for="the court's ruling")
         completion = record.completion or self._events.completion(record.hash, self._since(record))
         if completion is None:
-            return Standing(
-                record,
-                status,
-                until=until,
-                waits_for="the completion's event, which the RPC does not show yet",
-            )
+            return Standing(record, status, until=until, waits_for=_EVENT_LAGS)
+        if status is Status.DISPUTED:
+            late = self._market.connection.time() > until
+            try:
+                found = self._before_court(record, completion, until)
+            except Unfinished:
+                if not late:
+                    raise
+                found = None
+            # The escrow's own limit, should the court never end.
+            if not late or (found is not None and found.moved):
+                return found or Standing(record, status, until=until, waits_for="the court's ruling")
         data = self._market.escrow.data("closeDispute", as_tuple(record.job), as_tuple(completion))
-        return Standing(self._send(record, "closeDispute", data), status, moved=True)
+        return Standing(self._send(record, status, "closeDispute", data), status, moved=True)
 
-    def _ended(self, record: Record) -> Record:
-        found = self._events.ending(record.hash, self._since(record))
-        if paid := found.get("JobPaid"):
-            payment, fee = int(paid.args["payment"]), int(paid.args["modelFee"])
-            facts = {
-                "payment": str(payment),
-                "model_fee": str(fee),
-                "node_share": str(payment - fee),
-                "refund": str(record.job.ceiling - payment),
-            }
-            return self._book.end(record.hash, Outcome.PAID, **facts, **_hash("tx_end", paid))
-        refunded, punished = found.get("JobRefunded"), found.get("NodePunished")
-        if refunded is None:
-            log.warning("%s is final, and the RPC does not show how it ended yet", record.name)
-            return record
-        outcome = Outcome.RETURNED
-        facts = {"refund": str(refunded.args["amount"])} | _hash("tx_end", refunded)
-        if punished:
-            outcome = Outcome.WITHHELD if record.completion else Outcome.MISSED
-            facts |= {name: str(punished.args[name]) for name in ("taken", "paid", "burned")}
-        return self._book.end(record.hash, outcome, **facts)
-
-    # The answer.
-
-    def _fetch(self, record: Record, status: Status, completion: Completion) -> Record:
-        """The answer over HTTP, or from the chain once it was posted there."""
-        if status is Status.DELIVERED:
-            masked = self._events.delivered(record.hash, self._since(record))
-            if masked is not None:
-                return self._book.answered(record.hash, unmask(record.secret, OUTPUT, masked))
-            return record
-        if time.monotonic() - self._asked.get(record.hash, float("-inf")) < self._ask_again:
-            return record
-        self._asked[record.hash] = time.monotonic()
-        try:
-            reply = NodeApi(record.node_url, self._node_timeout).output(record.name)
-            tokens = open_output(record.client_private, record.hash, bytes.fromhex(reply.output[2:]))
-            check_output(completion, record.secret, tokens)
-        except (NodeError, SealError, NotSigned, TokenError) as error:
-            self._trouble[record.hash] = str(error)
-            return record
-        return self._book.answered(record.hash, tokens)
-
-    def _judge(self, record: Record, completion: Completion) -> Record:
-        assert record.output is not None
-        if wrong := _wrong_time(record, completion, self._market):
-            return self._book.judged(record.hash, _refused(wrong, len(record.output)))
-        model = self._load(record)
-        self._say(f"checking all {len(record.output)} tokens of the answer")
-        try:
-            verdict = model.judge(record.job, record.prompt, completion, record.output)
-        except Exception as error:
-            raise CheckFailed(
-                f"the answer could not be checked here ({error}): it is neither approved nor refused; mend "
-                "that and run `agent jobs --settle` before its window closes"
-            ) from error
-        return self._book.judged(record.hash, verdict.to_json() | {"explanation": verdict.explain()})
+    def _before_court(self, record: Record, completion: Completion, until: int) -> Standing | None:
+        """A step of the dispute; None when the court is done, or there is none any more."""
+        court = self._market.court
+        if court is None:
+            return None
+        matter = Matter.of(self._market, record, completion)
+        move = self.court.step(court, matter, appeal=record.appeals)
+        if move.closed:
+            return None
+        record = self._sending.note(record, move.action, move.intent)
+        return Standing(
+            record, Status.DISPUTED, moved=move.moved, until=move.until or until, waits_for=move.waits_for,
+            undrawn=move.undrawn,
+        )  # fmt: skip
 
     # Transactions.
 
-    def _send(self, record: Record, action: str, data: bytes, to: str | None = None) -> Record:
-        """Have a call mined; if the contracts refuse as somebody was faster, the next step finds out."""
-        self._outbox.put(record.name, action, to or self._market.escrow.address, data)
-        intent = self._outbox.status(record.name, action)
-        if intent and intent.state is State.FAILED and (record.name, action) not in self._retried:
-            # It failed in an earlier run, and the contract still asks for it.
-            self._retried.add((record.name, action))
-            self._outbox.retry(record.name, action, data)
-        before = self._status(record)
-        try:
-            done = self._account.wait(record.name, action)
-        except IntentFailed as error:
-            if self._market.job_status(record.hash)[0] == before[0]:
-                raise Unfinished(
-                    f"{action} was refused: {error}; `agent jobs --settle` tries again"
-                ) from None
-            return record
-        return self._note(record, action, done)
+    def _send(
+        self, record: Record, status: Status, action: str, data: bytes, to: str | None = None
+    ) -> Record:
+        """Have a call mined that is due with this status; if the contracts refuse as somebody was faster, the
+        next step finds out."""
 
-    def _note(self, record: Record, action: str, intent: Intent) -> Record:
-        facts = {f"gas_{action}": str(intent.fee or 0)}
-        if intent.tx_hash:
-            facts[f"tx_{action}"] = "0x" + intent.tx_hash.hex()
-        return self._book.note(record.hash, **facts)
+        def state() -> object:
+            return self._market.job_status(record.hash)[0]
+
+        target = to or self._market.escrow.address
+        intent = self._sending.send(record.name, action, target, data, status, state)
+        return self._sending.note(record, action, intent)
 
     def _have_fee(self, cost: int, until: int) -> None:
         have = self._market.balance(self._account.address)
@@ -371,39 +351,3 @@ class Settler:
         if intent is None or intent.block_number is None:
             return self._market.start_block
         return intent.block_number
-
-
-def _wrong_time(record: Record, completion: Completion, market: Market) -> str | None:
-    """A servedAt at which the node can't have served: it decides which operator key answers for the work."""
-    served = completion.served_at
-    if served < record.chain_time - _CLOCK_SLACK:
-        return f"the node says it served at {served}, before the job was made ({record.chain_time})"
-    if served > min(record.job.deadline, market.connection.time()) + _CLOCK_SLACK:
-        return f"the node says it served at {served}, which lies in the future"
-    return None
-
-
-def _refused(why: str, positions: int) -> dict[str, Any]:
-    """A verdict on a completion whose tokens need not be looked at; in the shape of Verdict.to_json."""
-    failure = {
-        "condition": "completion",
-        "reason": why,
-        "position": None,
-        "statistic": None,
-        "value": None,
-        "threshold": None,
-    }
-    return {
-        "accepted": False,
-        "action": "refuse",
-        "mode": "none",
-        "positions": positions,
-        "max_margin": None,
-        "mean_margin": None,
-        "failure": failure,
-        "explanation": f"Refused: {why}.",
-    }
-
-
-def _hash(name: str, event: Event) -> dict[str, str]:
-    return {name: "0x" + event.tx_hash.hex()}

@@ -53,6 +53,7 @@ def _carry_on(
     """Step until there is nothing more to do now. With `wait` a new trouble is told at once."""
     before = record.verdict
     told = troubles.pop(record.hash, None)
+    short = f"job {record.name[:14]}…"
     try:
         while True:
             standing = settler.step(record)
@@ -63,12 +64,13 @@ def _carry_on(
         # One job's trouble, whatever it is, must not keep the money of the others.
         foreseen = isinstance(error, (CommandError, MarketError, ChainError))
         why = str(error) if foreseen else f"unexpected {type(error).__name__}: {error}"
-        troubles[record.hash] = f"job {record.name[:14]}…: {why}"
+        troubles[record.hash] = f"{short}: {why}"
         log.debug("job %s", record.name, exc_info=not foreseen)
-        if wait and troubles[record.hash] != told:
-            screen.warn(troubles[record.hash])
-        return record
-    short = f"job {record.name[:14]}…"
+    else:
+        if standing.trouble:
+            troubles[record.hash] = f"{short} is wrong, and not challenged: {standing.trouble}"
+    if wait and troubles.get(record.hash, told) != told:
+        screen.warn(troubles[record.hash])
     if record.verdict is not None and before is None:
         screen.say(f"{short}: {record.verdict['explanation']}")
     if record.outcome is not None:

@@ -23,6 +23,8 @@ from agents.protocol.messages import (
 )
 from agents.protocol.tokens import OUTPUT, PROMPT, TokenError, unmask
 
+_WORD = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Case(Message):
@@ -102,9 +104,9 @@ def decode_opened(event: Event) -> Opened:
     """
     a = event.args
     try:
-        # Not strict: whoever opens a case chooses the bytes behind prompt and output, which mean nothing.
-        types = [abi_type(Case), "bytes", "bytes"]
-        fields, prompt, output = decode(types, bytes(a["evidence"]), strict=False)
+        evidence = bytes(a["evidence"])
+        fields, *places = decode([abi_type(Case), "uint256", "uint256"], evidence)
+        prompt, output = (_part(evidence, at) for at in places)
         subject, challenger, node, *rest = fields
         case = Case(subject, to_checksum_address(challenger), to_checksum_address(node), *rest)
         found = Opened(
@@ -119,8 +121,17 @@ def decode_opened(event: Event) -> Opened:
             output=tuple(unmask(case.secret, OUTPUT, output)),
             block=event.block_number,
         )
-    except (DecodingError, MessageError, TokenError, KeyError, TypeError, ValueError, OverflowError) as e:
+    except (DecodingError, MessageError, TokenError, KeyError, TypeError, ValueError) as e:
         raise BadEvidence(f"the dispute opened in block {event.block_number} can't be read ({e})") from None
     if (len(found.prompt), len(found.output)) != (case.prompt_tokens, case.output_tokens):
         raise BadEvidence(f"the evidence of dispute 0x{found.id.hex()} is not as long as its case says")
     return found
+
+
+def _part(evidence: bytes, at: int) -> bytes:
+    """The `bytes` whose length stands at a place. What pads them is the opener's choice and means nothing."""
+    start = at + _WORD
+    end = start + int.from_bytes(evidence[at:start], "big")
+    if end > len(evidence):
+        raise ValueError("it ends within its tokens")
+    return evidence[start:end]

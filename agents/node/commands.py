@@ -66,7 +66,8 @@ anything: what was accepted is carried on at the next start, and so are votes in
 
 With --seats N a node judges disputed answers of its models for a fee: it holds N seats for each, takes those
 that are missing (with the stake, where this account is the owner), repeats the work when it is drawn,
-and votes. Each seat binds stake, and silence is fined: see `agent node seat --help`.""",
+and votes. Each seat binds stake, and silence is fined: see `agent node seat --help`. It warns where the
+longest evidence would take this machine longer than a vote has.""",
 )
 @chain_options
 @click.option(

@@ -117,6 +117,10 @@ class NodeSettings(BaseSettings):
     """Fund the appeal of a ruling against an answer of ours that our own check finds right."""
     court_fetch_mib: int = Field(4096, ge=0)
     """Largest weights fetched for one check, where another model's dispute draws this node."""
+    court_memory_mib: int = Field(8192, ge=1024)
+    """Most that such a check may take, its weights included; not held against a GPU's."""
+    court_check_seconds: float = Field(900.0, gt=0)
+    """Longest that such a check may take, from fetching the model on."""
 
     # The chain.
     confirmations: int | None = Field(None, ge=1)

@@ -34,15 +34,20 @@ class Exit(IntEnum):
     NO_MODEL = 7
     CHAIN = 8
     UNFINISHED = 9
+    DISMISSED = 10
+    UNDECIDED = 11
+    NO_DISPUTE = 12
 
 
 EXIT_CODES = """\b
 Exit codes:
-  0  done                               5  the answer was refused
-  1  something else went wrong          6  no answer; the money came back
-  2  bad input                          7  the model is unknown or can't be had
-  3  no node takes the job              8  the chain or its contracts
-  4  not enough money                   9  unfinished: the next command carries on"""
+  0  done                               7  the model is unknown or can't be had
+  1  something else went wrong          8  the chain or its contracts
+  2  bad input                          9  unfinished: the next command carries on
+  3  no node takes the job             10  the court ruled the other way
+  4  not enough money                  11  the court decided nothing
+  5  the answer was refused            12  this can't be disputed, or not any more
+  6  no answer; the money came back"""
 
 
 class CommandError(Exception):

@@ -42,6 +42,8 @@ class Appeals:
         over = view.standing.until + 1
         if not view.own or self._court.ruling(view.id) is not Ruling.UPHELD:
             return over
+        if view.opened.unreadable:
+            return over  # without its case nobody can fund it
         if not self._allowed:
             text = "an answer of ours was ruled wrong, and this node does not appeal (CAPEK_NODE_APPEAL)"
             self._once.say(logging.ERROR, ("never",), view, text)

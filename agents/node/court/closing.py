@@ -7,8 +7,7 @@ from collections.abc import Callable
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from agents.market.court import Court, Opened, Ruling
-from agents.market.errors import BadEvidence
+from agents.market.court import Court, Ruling
 from agents.market.reads import Market
 from agents.node.court.docket import CLOSED, Docket, Note, Outcome
 from agents.node.court.sending import Sending
@@ -33,7 +32,7 @@ class Closing:
         sending: Sending,
         timing: Timing,
         node: str,
-        own: Callable[[Opened], bool],
+        own: Callable[[bytes], bool],
     ) -> None:
         self._docket = docket
         self._court = court
@@ -50,8 +49,8 @@ class Closing:
         first = self._court.round(view.id, 0)
         if first.closed:
             return view.now + _A_WHILE  # its log is on the way
-        if not self._concerned(view):
-            return NEVER
+        if not self._concerned(view) or view.opened.unreadable:
+            return NEVER  # without its case nobody can close it
         since = self._final_since.setdefault(view.id, time.monotonic())
         if time.monotonic() - since < self._turn(view) * self._timing.lag():
             return 0
@@ -95,8 +94,8 @@ class Closing:
         closed, sat = self._docket.notes(key, CLOSED)[-1], self._sat_in(key)
         revealed = {int(note.facts["ballot"]) for note in self._docket.notes(key, "VoteRevealed")}
         try:
-            own = self._own(self._docket.opened(key))
-        except BadEvidence:
+            own = self._own(key)
+        except KeyError:
             own = False
         return Outcome(
             id=key,

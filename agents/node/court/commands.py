@@ -10,6 +10,7 @@ import httpx
 from agents.market.opening import open_market
 from agents.market.reads import Market
 from agents.node.court.seats import HeldSeat, SeatError, Seating, SeatState, require_court, seats_of
+from agents.node.court.timing import Longest
 from agents.node.options import account_address, chain_options, json_option, say, unlocked
 from agents.node.settings import NodeSettings, load
 
@@ -44,7 +45,9 @@ Examples:
   agent node seat take --account operator --node 0xOWNER --model 1234567890
 
 With the owner's key the stake is provided first, from idle stake, the Vault balance, then its tokens. The bit
-class is the one that the running node offers, else 0; --bit-class names another, --tolerant none."""
+class is the one that the running node offers, else 0; --bit-class names another, --tolerant none. A node
+that runs is asked how long the longest evidence would take it: one that is too slow takes no seat without
+--slow."""
 )
 @chain_options
 @_NODE
@@ -52,6 +55,7 @@ class is the one that the running node offers, else 0; --bit-class names another
 @click.option("--seats", "count", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--bit-class", metavar="HEX", help="As `agent node run` prints it. [what the node offers now]")
 @click.option("--tolerant", is_flag=True, help="Judge by the tolerant rule alone (a GPU, another build).")
+@click.option("--slow", is_flag=True, help="Though the node can't check the longest evidence in time.")
 @json_option
 def take(
     node_: str | None,
@@ -59,6 +63,7 @@ def take(
     count: int,
     bit_class: str | None,
     tolerant: bool,
+    slow: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -69,9 +74,13 @@ def take(
     model_id = settings.models[0].model_id
     with _seating(settings) as seating:
         owner = settings.node or account_address(settings)
+        found = _longest(seating.market.node(owner).endpoint, model_id)
+        if found is not None and not found.fits:
+            if not slow:
+                raise SeatError(f"{found}. Take a faster machine, or the risk with --slow")
+            click.echo(f"seats of this node may be fined: {found}", err=True)
         offered = bytes(32) if tolerant else _class(seating.market, owner, model_id, bit_class)
-        found = seating.take(model_id, count, offered)
-        _show(seating.market, found, as_json)
+        _show(seating.market, seating.take(model_id, count, offered), as_json)
 
 
 @seat.command(
@@ -159,6 +168,15 @@ def _offer(endpoint: str) -> list[dict[str, Any]]:
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
         return []
     return [m for m in models if isinstance(m, dict)] if isinstance(models, list) else []
+
+
+def _longest(endpoint: str, model_id: int) -> Longest | None:
+    """What the running node says of its speed; None when it says nothing."""
+    try:
+        told = httpx.get(f"{endpoint}/health", timeout=3.0).json()["court"]["longest"][str(model_id)]
+        return Longest(int(told["tokens"]), float(told["seconds"]), float(told["room"]))
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return None
 
 
 def _show(market: Market, seats: Sequence[HeldSeat], as_json: bool) -> None:

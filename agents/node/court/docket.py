@@ -4,16 +4,23 @@ Every dispute is kept while it runs: whether it concerns this node shows when it
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from sqlite3 import Connection as Database
 from typing import Any
 
+from eth_utils.address import to_checksum_address
+
 from agents.chain.contracts import Event
 from agents.chain.follower import Projection
 from agents.chain.journal import Journal
 from agents.market.court import Opened, decode_opened
+from agents.market.errors import BadEvidence
+from agents.market.evidence import unreadable
+
+log = logging.getLogger(__name__)
 
 _SCHEMA = [
     """
@@ -50,6 +57,9 @@ CREATE TABLE court_outcome(
 """
 ]
 
+# Of the evidence's ABI encoding: subject, challenger, node, … a word each.
+_NODE_AT, _ADDRESS = 2 * 32 + 12, 20
+
 OPENED, CLOSED = "DisputeOpened", "DisputeClosed"
 _FACTS = ("round", "lot", "seats", "ballot", "vote", "funder", "amount", "ruling", "told", "paidToSeats")
 
@@ -83,7 +93,7 @@ class Outcome:
 class Docket(Projection):
     """The court's log, followed with everything else in the journal. Threads may share it.
 
-    `version` grows whenever something was logged or undone.
+    `version` grows whenever something was logged or undone; see `version_of` for one dispute's.
     """
 
     tables = ("court_case", "court_event", "court_outcome")
@@ -92,6 +102,8 @@ class Docket(Projection):
         self._journal = journal
         self._court = court
         self.version = 0
+        self._undone = 0
+        self._versions: dict[bytes, int] = {}
         journal.migrate("court_docket", _SCHEMA)
         self._decoded = lru_cache(maxsize=32)(self._decode)
 
@@ -100,6 +112,8 @@ class Docket(Projection):
             return
         self.version += 1
         a = event.args
+        if "id" in a:
+            self._versions[bytes(a["id"])] = self.version
         if event.name == OPENED:
             db.execute(
                 "INSERT OR REPLACE INTO court_case VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
@@ -120,9 +134,28 @@ class Docket(Projection):
 
     def undo(self, db: Database, ancestor: int) -> None:
         self.version += 1
+        self._undone = self.version
         super().undo(db, ancestor)
 
     # Reading.
+
+    def version_of(self, key: bytes) -> int:
+        """Grows whenever something was logged of this dispute, or anything undone."""
+        return max(self._versions.get(key, 0), self._undone)
+
+    def parties(self, key: bytes) -> tuple[str, str]:
+        """Who opened a dispute, and the node it is about, without decoding its evidence.
+
+        Raises:
+            KeyError: it is not (any more) in the docket.
+        """
+        row = self._journal.row(
+            f"SELECT opener, substr(evidence, {_NODE_AT + 1}, {_ADDRESS}) FROM court_case WHERE id = ?", key
+        )
+        if row is None:
+            raise KeyError("no such dispute in the docket")
+        node = bytes(row[1] or b"")
+        return str(row[0]), to_checksum_address(node) if len(node) == _ADDRESS else ""
 
     def open(self) -> list[bytes]:
         """The disputes that are not closed, oldest first."""
@@ -144,11 +177,10 @@ class Docket(Projection):
         return [bytes(row[0]) for row in rows]
 
     def opened(self, key: bytes) -> Opened:
-        """A dispute with its evidence.
+        """A dispute with its evidence, `unreadable` where that can't be read.
 
         Raises:
             KeyError: it is not (any more) in the docket.
-            BadEvidence: it can't be read.
         """
         row = self._journal.row("SELECT block_number FROM court_case WHERE id = ?", key)
         if row is None:
@@ -163,7 +195,11 @@ class Docket(Projection):
         event = Event(
             "DisputeCourt", self._court, OPENED, args | {"evidence": row["evidence"]}, block, b"", b"", 0
         )
-        return decode_opened(event)
+        try:
+            return decode_opened(event)
+        except BadEvidence as error:
+            log.error("%s", error, extra={"dispute": "0x" + key.hex()})
+            return unreadable(event, str(error))
 
     def notes(self, key: bytes, name: str) -> list[Note]:
         """What was logged of a dispute under this event's name, oldest first."""

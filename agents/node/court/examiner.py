@@ -1,15 +1,17 @@
 """From a dispute's evidence to a vote and a witness, by running the model (docs/court.md, "Votes")."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from agents.engine import Busy, EngineClosed, EngineError
-from agents.engine.interface import NO_LOGITS, Engine, Examination
+from agents.engine.interface import NO_LOGITS, Examination
 from agents.market.court import Case, Opened, Vote
-from agents.node.errors import NodeError
+from agents.node.court.errors import NoSuchModel as NoSuchModel
+from agents.node.court.errors import NotNow as NotNow
+from agents.node.court.errors import Unrunnable as Unrunnable
 from agents.protocol.manifest import Manifest
 from agents.protocol.messages import Finish
 from agents.protocol.sampling import MICRO, TOLERANCE, Sampling
@@ -23,18 +25,6 @@ MAX_TEMPERATURE = 100 * MICRO
 """The most that the escrow lets a job ask for."""
 
 _PATIENCE = 3600.0
-
-
-class NotNow(NodeError):
-    """There can be no finding just now; later perhaps."""
-
-
-class NoSuchModel(NodeError):
-    """The registry knows no such model or version."""
-
-
-class Unrunnable(NodeError):
-    """This machine can't run the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +47,47 @@ class Examiner(Protocol):
         """
 
 
+class Vocabulary(Protocol):
+    """What an examiner needs of a tokenizer."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+
+class Reader(Protocol):
+    """What an examiner needs of an `Engine`."""
+
+    @property
+    def tokenizer(self) -> Vocabulary: ...
+
+    def examine(
+        self,
+        prompt: Sequence[int],
+        output: Sequence[int],
+        sampling: Sampling,
+        positions: Sequence[int],
+        tolerance: int = 0,
+    ) -> "Future[Examination]":
+        """As `Engine.examine`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runnable:
     """A model that can be run here and now. `bit_class` is this machine's for it, 0 for none."""
 
     manifest: Manifest
-    engine: Engine
+    engine: Reader
     bit_class: bytes
 
 
 class Models(Protocol):
     """Where the models for checks come from."""
 
-    def run(self, model_id: int, version: int, tokens: int) -> AbstractContextManager[Runnable]:
-        """A model, ready for a text of so many tokens (as far as its own context reaches).
+    def run(
+        self, model_id: int, version: int, tokens: int, seconds: float
+    ) -> AbstractContextManager[Runnable]:
+        """A model, ready for a text of so many tokens (as far as its own context reaches). Fetching, loading
+        and running it may take so many seconds.
 
         Raises:
             NoSuchModel, Unrunnable, NotNow: see there.
@@ -78,18 +95,20 @@ class Models(Protocol):
 
 
 class EngineExaminer:
-    """What the model says."""
+    """What the model says. `left` gives the seconds that there are for a check."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, left: Callable[[Opened], float] = lambda _: _PATIENCE) -> None:
         self._models = models
+        self._left = left
 
     def examine(self, opened: Opened, positions: Sequence[int]) -> Finding:
         case = opened.case
         if strange := _strange(case):
             return Finding(Vote.DISMISSED, NO_WITNESS, strange)
         try:
-            with self._models.run(case.model_id, case.version, case.tokens) as model:
-                return _examine(model, opened, positions)
+            seconds = self._left(opened)
+            with self._models.run(case.model_id, case.version, case.tokens, seconds) as model:
+                return _examine(model, opened, positions, seconds)
         except NoSuchModel as error:
             return Finding(Vote.DISMISSED, NO_WITNESS, str(error))
         except Unrunnable as error:
@@ -97,6 +116,9 @@ class EngineExaminer:
         except (Busy, EngineClosed, TimeoutError) as error:
             raise NotNow(f"the engine can't take it now: {error}") from None
         except EngineError as error:
+            if isinstance(error.__cause__, ValueError):
+                # Work that is no number anywhere can't be judged, and every machine sees that alike.
+                return Finding(Vote.DISMISSED, NO_WITNESS, f"there are no logits to judge by: {error}")
             return Finding(Vote.UNABLE, NO_WITNESS, f"the model fails here: {error}")
 
 
@@ -113,7 +135,7 @@ def _strange(case: Case) -> str | None:
     return None
 
 
-def _examine(model: Runnable, opened: Opened, positions: Sequence[int]) -> Finding:
+def _examine(model: Runnable, opened: Opened, positions: Sequence[int], seconds: float) -> Finding:
     most, size = model.manifest.context_length, model.engine.tokenizer.vocab_size
     prompt, output = opened.prompt, opened.output
     # What can't be run is the fault of whoever said it, and all verifiers must see it alike.
@@ -125,7 +147,7 @@ def _examine(model: Runnable, opened: Opened, positions: Sequence[int]) -> Findi
         return Finding(Vote.DISMISSED, NO_WITNESS, "the prompt has ids outside the vocabulary")
     fitting = output[: most - len(prompt)]
     exact = opened.exact and model.bit_class == opened.case.bit_class
-    found = _read(model.engine, opened.case, prompt, fitting, positions, exact)
+    found = _read(model.engine, opened.case, prompt, fitting, positions, exact, seconds)
     witness = pack(_lanes(found, positions, len(prompt) + len(fitting)))
     if len(fitting) < len(output):
         reason = f"{len(prompt) + len(output)} tokens, more than the context of {most}"
@@ -137,17 +159,22 @@ def _examine(model: Runnable, opened: Opened, positions: Sequence[int]) -> Findi
 
 
 def _read(
-    engine: Engine,
+    engine: Reader,
     case: Case,
     prompt: Sequence[int],
     output: Sequence[int],
     positions: Sequence[int],
     exact: bool,
+    seconds: float,
 ) -> Examination:
     sampling = Sampling(case.seed, bytes.fromhex(case.node[2:]), case.temperature, case.top_p)
     inside = [at for at in positions if at < len(prompt) + len(output)]
     found: Future[Examination] = engine.examine(prompt, output, sampling, inside, 0 if exact else TOLERANCE)
-    return found.result(_PATIENCE)
+    try:
+        return found.result(max(0.0, seconds))
+    except TimeoutError:
+        found.cancel()
+        raise
 
 
 def _lanes(found: Examination, positions: Sequence[int], length: int) -> list[int]:

@@ -8,6 +8,7 @@ from agents.chain.outbox import Outbox
 from agents.market.court import Court
 from agents.market.reads import Market
 from agents.node.court.seats import HeldSeat, SeatLog, SeatState, seats_of, stake_steps
+from agents.node.court.timing import longest
 from agents.node.errors import StakeError
 from agents.node.models import ServedModel
 
@@ -19,7 +20,7 @@ _LOOK_SECONDS = 30.0
 
 class Keeping:
     """`keep` is a sweep; calling it again takes nothing twice. `seats` is how many for each model `named`;
-    `logged` grows whenever the court logged something.
+    `logged` grows whenever the court logged something; `lag` as `Timing.lag`.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Keeping:
         named: Collection[int],
         seats: int,
         logged: Callable[[], int],
+        lag: Callable[[], int],
     ) -> None:
         self._market = market
         self._court = court
@@ -41,6 +43,8 @@ class Keeping:
         self._named = named
         self._seats = seats
         self._logged = logged
+        self._lag = lag
+        self._warned: set[int] = set()
         self._log = SeatLog(market, node)
         self._said: dict[int, str] = {}
         self._looked = (-1, 0.0)
@@ -86,6 +90,7 @@ class Keeping:
     def _keep(self, versions: Sequence[ServedModel]) -> bool:
         """Whether stake is moved for this model."""
         model = versions[-1]
+        self._warn(model)
         classes = {bytes(32), *(version.bit_class for version in versions)}
         ours = [seat for seat in self.held if seat.seat.model_id == model.version.model_id]
         # A seat that was fined is not taken again at once: whatever went wrong may go wrong again.
@@ -104,6 +109,13 @@ class Keeping:
                 self._put(f"leave {seat.number}", self._court.contract.data("leaveSeat", seat.number))
         missing = self._seats - good
         return missing > 0 and self._take(model, missing)
+
+    def _warn(self, model: ServedModel) -> None:
+        """Of a seat that some dispute may ask more of than this machine can do."""
+        found = longest(model, self._court.terms, self._lag())
+        if not found.fits and model.version.model_id not in self._warned:
+            self._warned.add(model.version.model_id)
+            log.warning("seats for %s may be fined: %s", model.label, found)
 
     def _take(self, model: ServedModel, missing: int) -> bool:
         model_id = model.version.model_id

@@ -8,8 +8,7 @@ from agents.chain.outbox import Outbox, State
 
 log = logging.getLogger(__name__)
 
-_MOST_RETRIES = 5
-_AGAIN_AFTER = 2.0
+_AGAIN_AFTER, _MOST_PAUSE = 2.0, 16.0
 
 
 class Sending:
@@ -31,7 +30,7 @@ class Sending:
 
     def see_to(self, subject: str, action: str, to: str, data: bytes) -> None:
         """The contract still waits for this: have it sent, or sent again if it was refused, or done in a
-        block that is gone.
+        block that is gone. However often that is: who calls stops when there is no time left.
         """
         name, count = action, 1
         intent = self._outbox.status(subject, name)
@@ -52,7 +51,8 @@ class Sending:
 
     def _may_retry(self, subject: str, name: str) -> bool:
         times, last = self._retried.get((subject, name), (0, 0.0))
-        if times >= _MOST_RETRIES or time.monotonic() - last < _AGAIN_AFTER:
+        pause = min(_AGAIN_AFTER * 2 ** min(max(0, times - 1), 8), _MOST_PAUSE)
+        if times and time.monotonic() - last < pause:
             return False
         self._retried[subject, name] = times + 1, time.monotonic()
         return True

@@ -1,6 +1,7 @@
 """A node's part in the court, wired: what it follows, what it does, what it says of itself."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from agents.chain.journal import Journal
@@ -18,7 +19,7 @@ from agents.node.court.examiner import EngineExaminer, Examiner, Finding
 from agents.node.court.keeping import Keeping
 from agents.node.court.library import Library
 from agents.node.court.sending import Sending
-from agents.node.court.timing import Timing
+from agents.node.court.timing import Timing, longest
 from agents.node.court.voting import Voting
 from agents.node.health import Part
 from agents.node.metrics import Metrics
@@ -50,21 +51,23 @@ class Verifier:
         wrap_examiner: Callable[[Examiner], Examiner],
     ) -> None:
         self._market = market
+        self._court = court
+        self._models = models
         self._settings = settings
         self._metrics = metrics
         self.docket = Docket(journal, court.address)
         self._ballots = Ballots(journal)
         self._library = Library(market, models, store, settings, endpoint)
-        timing = Timing(market, models, self._library, settings)
+        self._timing = timing = Timing(market, models, self._library, settings)
         sending = Sending(outbox, market.connection)
-        examiner = wrap_examiner(EngineExaminer(self._library))
+        examiner = wrap_examiner(EngineExaminer(self._library, lambda opened: self._checks.left(opened)))
         self._checks = Checks(examiner, self._found, market.clock.now, lambda: 2 * timing.lag())
         voting = Voting(court, self._ballots, self._checks, sending, timing)
         appeals = Appeals(court, market, self._ballots, voting, sending, claim, allowed=settings.appeal)
 
-        def own(opened: Opened) -> bool:
+        def own(key: bytes) -> bool:
             # Anybody can open a case that names this node; the escrow alone knows that there was a job.
-            return opened.case.node == node and opened.opener == market.escrow.address
+            return self.docket.parties(key) == (market.escrow.address, node)
 
         closing = Closing(self.docket, court, market, sending, timing, node, own)
         self._duties = Duties(self.docket, court, node, own, market.clock.now, voting, appeals, closing)
@@ -77,7 +80,9 @@ class Verifier:
             {spec.model_id for spec in settings.models},
             settings.seats,
             lambda: self.docket.version,
+            timing.lag,
         )
+        self._longest: dict[str, dict[str, Any]] = {}
         self._loop = Loop("court", self._look)
 
     def parts(self) -> dict[str, Part]:
@@ -98,11 +103,16 @@ class Verifier:
 
     def stop(self) -> None:
         self._loop.stop()
+        self._checks.hold()
         self._library.close()
         self._checks.stop()
 
     def keep_seats(self) -> None:
         """A sweep: take the seats that were asked for and are missing."""
+        self._longest = {
+            str(model.version.model_id): asdict(longest(model, self._court.terms, self._timing.lag()))
+            for model in self._models.values()
+        }
         self._keeping.keep()
 
     def look_at_seats(self) -> None:
@@ -127,7 +137,9 @@ class Verifier:
         self._metrics.silent.set(report["silent"])
 
     def report(self) -> dict[str, Any]:
-        """Seats by model, disputes, votes by kind, silences, and fees in base units."""
+        """Seats by model, disputes, votes by kind, silences, fees in base units, and by model the longest
+        check there can be (see `timing.Longest`).
+        """
         ended = self.docket.outcomes()
         return {
             "seats": {str(model_id): count for model_id, count in self._keeping.counts().items()},
@@ -137,11 +149,11 @@ class Verifier:
             "votes": {vote.name.lower(): count for vote, count in self._ballots.votes().items()},
             "silent": sum(outcome.silent for outcome in ended),
             "earned": str(sum(outcome.earned for outcome in ended)),
+            "longest": self._longest,
         }
 
     def _look(self) -> float:
-        self._duties.look()
-        return self._settings.poll_seconds
+        return self._settings.poll_seconds if self._duties.look() else 0.0
 
     def _found(self, opened: Opened, lot: int, finding: Finding) -> None:
         self._ballots.found(opened.id, lot, finding)

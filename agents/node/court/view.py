@@ -1,7 +1,7 @@
 """A dispute at one moment, as this node sees it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.market.court import Opened, Panel, Standing
@@ -13,10 +13,12 @@ NEVER = 1 << 62
 @dataclass(frozen=True, slots=True)
 class View:
     """`places`: this node's in the panel of the round that runs; `own`: it is about this node's answer.
-    `panel` is None while there is nothing to draw it by. `now` in chain seconds.
+    `panel` is None while there is nothing to draw it by. `now` in chain seconds. `read` gives the dispute
+    with its evidence, which takes a while: most disputes are others'.
     """
 
-    opened: Opened
+    id: bytes
+    read: Callable[[], Opened]
     standing: Standing
     panel: Panel | None
     places: Sequence[int]
@@ -24,13 +26,14 @@ class View:
     now: int
 
     @property
-    def id(self) -> bytes:
-        return self.opened.id
+    def opened(self) -> Opened:
+        """With the evidence, decoded."""
+        return self.read()
 
     @property
     def name(self) -> str:
         """0x hex of the id: the dispute's name in logs and the outbox."""
-        return "0x" + self.opened.id.hex()
+        return "0x" + self.id.hex()
 
     @property
     def left(self) -> int:

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Sequence
 
 from agents.chain.errors import Reverted
-from agents.market.court import Court, Phase, Vote
+from agents.market.court import Court, Phase, Round, Vote
 from agents.node.court.ballots import Ballot, Ballots
 from agents.node.court.checks import Checks, Wanted
+from agents.node.court.examiner import NO_WITNESS, Finding
 from agents.node.court.sending import Sending
 from agents.node.court.timing import Timing
 from agents.node.court.view import Once, View
@@ -40,7 +41,7 @@ class Voting:
         self._once.say(
             logging.INFO, ("drawn", lot), view, "drawn into the panel of round %d", view.standing.round
         )
-        finding = self._ballots.finding(view.id, lot)
+        finding = self._ballots.finding(view.id, lot) or self._without_check(view, round_)
         if finding is None:
             self._prepare(view)
         elif finding.vote is Vote.UNABLE and not round_.network:
@@ -49,7 +50,7 @@ class Voting:
         elif view.left < self._timing.lag():
             self._give_up(view, 0.0)
         else:
-            self._commit(view, todo)
+            self._commit(view, todo, finding)
         return 0
 
     def reveal(self, view: View) -> int:
@@ -76,25 +77,51 @@ class Voting:
         opened, lot = view.opened, view.panel.lot
         if self._ballots.finding(opened.id, lot) is None:
             positions = tuple(self._court.witness_positions(lot, opened.case.tokens))
-            needed, at_hand = self._timing.seconds(opened.case), self._timing.at_hand(opened.case)
-            self._checks.want(Wanted(opened, lot, positions, deadline, needed, at_hand))
+            needed, lane = self._timing.seconds(opened.case), self._timing.lane(opened.case)
+            self._checks.want(Wanted(opened, lot, positions, deadline, needed, lane))
+
+    def _without_check(self, view: View, round_: Round) -> Finding | None:
+        """What can be said though nothing was repeated: of evidence that can't be read, and, where it is
+        excused, that there is no time left.
+        """
+        assert view.panel is not None
+        found: Finding | None = None
+        if view.opened.unreadable:
+            found = Finding(Vote.DISMISSED, NO_WITNESS, view.opened.unreadable)
+        elif round_.network and self._room(view) <= self._timing.lag():
+            found = Finding(Vote.UNABLE, NO_WITNESS, "the check was not done in time")
+        if found is None:
+            return None
+        self._ballots.found(view.id, view.panel.lot, found)
+        self._checks.forget((view.id, view.panel.lot))
+        # The check may have come to its end just now: the first finding stays.
+        return self._ballots.finding(view.id, view.panel.lot) or found
+
+    def _room(self, view: View) -> int:
+        """Seconds until the commitment has to be sent."""
+        room = view.left - self._timing.lag()
+        if view.standing.phase is Phase.DRAWING:
+            # Once the panel is drawn its commit window starts.
+            return max(room, self._court.terms.commit_window - self._timing.lag())
+        return room
 
     def _prepare(self, view: View) -> None:
-        """Ask for the check if there is time for it; draw the panel where that makes time."""
+        """Ask for the check if it can be done at all; draw the panel where that makes time."""
         assert view.panel is not None
-        terms, lag, key = self._court.terms, self._timing.lag(), (view.id, view.panel.lot)
-        drawing = view.standing.phase is Phase.DRAWING
-        needed = self._timing.seconds(view.opened.case) or 0.0
-        needed += self._checks.before(key, view.standing.until)
-        now_room = view.left - lag
-        # Once the panel is drawn its commit window starts.
-        room = max(now_room, terms.commit_window - lag) if drawing else now_room
-        if room <= 0 or terms.reveal_window <= lag or (needed > room and not self._checks.running(key)):
-            self._give_up(view, needed)
+        terms, lag, room = self._court.terms, self._timing.lag(), self._room(view)
+        case, key = view.opened.case, (view.id, view.panel.lot)
+        least = self._timing.least(case)
+        if room <= 0 or terms.reveal_window <= lag or (least > room and not self._checks.running(key)):
+            self._give_up(view, least)
             return
-        if drawing and (needed > now_room or 2 * view.left <= terms.draw_window):
-            self.draw(view)
-        self.check(view, view.standing.until)
+        # Not the end of the draw window, where that comes first: a check has the commit window's time.
+        deadline = view.now + room + lag
+        if view.standing.phase is Phase.DRAWING:
+            needed = self._timing.seconds(case) or 0.0
+            needed += self._checks.before(key, deadline, self._timing.lane(case))
+            if needed > view.left - lag or 2 * view.left <= terms.draw_window:
+                self.draw(view)
+        self.check(view, deadline)
 
     def _give_up(self, view: View, needed: float) -> None:
         assert view.panel is not None
@@ -102,16 +129,14 @@ class Voting:
         self._checks.forget(key)
         self._once.say(
             logging.ERROR, ("late", view.panel.lot), view,
-            "not voting: the check takes some %.0f s more and a transaction %d s; %d s are left, and reveals "
+            "not voting: the check takes %.0f s at least and a transaction %d s; %d s are left, and reveals "
             "get %d s. The seat is fined for its silence: a machine that is too slow should hold fewer",
             needed, self._timing.lag(), max(0, view.left), self._court.terms.reveal_window,
         )  # fmt: skip
 
-    def _commit(self, view: View, todo: Sequence[int]) -> None:
+    def _commit(self, view: View, todo: Sequence[int], finding: Finding) -> None:
         assert view.panel is not None
         round_, lot = view.standing.round, view.panel.lot
-        finding = self._ballots.finding(view.id, lot)
-        assert finding is not None
         for place in todo:
             ballot = self._ballots.cast(view.id, round_, place, lot, finding, self._put_commit)
             self._once.say(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from consumer_court import Bench, build_court_stage
 from consumer_stage import (
     CLIENT,
     FIRST_NODE,
@@ -77,6 +78,16 @@ def _stage(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield stage
 
 
+@pytest.fixture(scope="session")
+def _court_stage(
+    manifest: Manifest, our_class: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    with DevChain() as chain:
+        stage = build_court_stage(chain, tmp_path_factory.mktemp("court"), manifest, our_class)
+        stage.deposit(dev_wallet(CLIENT), 100 * MILLION)
+        yield stage
+
+
 class _Shared(RunningModel):
     """One client's model that the next client uses too: loading it would take most of the time."""
 
@@ -105,9 +116,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def stage(
-    _stage: Stage, _model: RunningModel, home: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, _model: RunningModel, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stage]:
-    """The chain as it was when the model had been published; what a test does to it is undone."""
+    """The chain as it was when the model had been published; what a test does to it is undone. It has a court
+    in modules that say `WITH_COURT = True`."""
+    with_court = getattr(request.module, "WITH_COURT", False)
+    _stage = request.getfixturevalue("_court_stage" if with_court else "_stage")
     for alias, index in (("client", CLIENT), ("trainer", TRAINER)):
         key = private_key(index)
         Wallet.create(alias, password=PASSWORD, private_key=key, rounds=2)
@@ -128,6 +142,12 @@ def stage(
     for name, value in settings.items():
         monkeypatch.setenv(f"CAPEK_{name}", value)
     monkeypatch.setattr("agents.consumer.client.load_model", lambda *_: _model)
+    if with_court:
+        # Blocks come while a command waits: a panel is drawn by the hash of a later one.
+        for module in ("ask", "challenge"):
+            monkeypatch.setattr(
+                f"agents.consumer.{module}.sleep", lambda _: _stage.market.connection.rpc("evm_mine")
+            )
     with _stage.undone():
         yield _stage
 
@@ -154,6 +174,12 @@ def node(stage: Stage, engine: LlamaEngine, our_class: bytes) -> Iterator[Callab
     yield start
     for double in running:
         double.stop()
+
+
+@pytest.fixture
+def bench(stage: Stage) -> Bench:
+    """The seats of the court, in modules with one."""
+    return Bench(stage)
 
 
 @pytest.fixture

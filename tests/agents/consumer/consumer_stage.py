@@ -117,7 +117,9 @@ class Stage:
     def ledger(self) -> tuple[int, int]:
         """The tokens in the Vault, and the sum of all accounts there that anybody has here."""
         market = self.market
-        contracts = (market.escrow, market.nodes, market.governor)
+        contracts = [market.escrow, market.nodes, market.governor]
+        if market.court is not None:
+            contracts.append(market.court.contract)
         accounts = [c.address for c in contracts] + [dev_wallet(i).address for i in range(10)]
         accounts.append("0x000000000000000000000000000000000000dEaD")
         held = int(market.token.call("balanceOf", market.vault.address))
@@ -133,10 +135,10 @@ class Stage:
             self.market.connection.rpc("evm_revert", mark)
 
 
-def build_stage(chain: DevChain, folder: Path, manifest: Manifest) -> Stage:
+def build_stage(chain: DevChain, folder: Path, manifest: Manifest, terms: DeploymentConfig = TERMS) -> Stage:
     """Deploy, and register the model without the trainer's code."""
     path = folder / "deployment.json"
-    deploy(chain.connect(), dev_wallet(0), TERMS, path, settings=OutboxSettings(poll=0.02))
+    deploy(chain.connect(), dev_wallet(0), terms, path, settings=OutboxSettings(poll=0.02))
     market = open_market(chain.url, path)
     trainer = dev_wallet(TRAINER)
     LocalStore(folder / "store").add_bytes(manifest.to_bytes())

@@ -46,7 +46,8 @@ class Advocate:
         appeals = Appeals(real, market, self.ballots, voting, self.sending, lambda _: claim, allowed=allowed)
         standing = self.court.standing(self.dispute)
         opened = self.court.opened(self.dispute)
-        appeals.consider(View(opened, standing, self.panel, [], own, market.clock.now()))
+        view = View(opened.id, lambda: opened, standing, self.panel, [], own, market.clock.now())
+        appeals.consider(view)
 
     def asked(self) -> bool:
         return bool(self.outbox.unfinished())

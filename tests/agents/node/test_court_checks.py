@@ -10,7 +10,7 @@ from market_stage import TRAINER, until
 from agents.chain.devchain import dev_wallet
 from agents.market.court import Opened, Vote
 from agents.node.court import checks as module
-from agents.node.court.checks import Checks, Wanted
+from agents.node.court.checks import Checks, Lane, Wanted
 from agents.node.court.examiner import NO_WITNESS, Finding, NotNow
 
 NODE = dev_wallet(TRAINER).address
@@ -48,7 +48,7 @@ class _Court:
     def want(self, kind: int, deadline: int) -> None:
         case = case_of(5, NODE, RIGHT, RIGHT)
         opened = Opened(bytes([kind]) * 32, NODE, case, False, False, True, 1, RIGHT, RIGHT, 1)
-        self.checks.want(Wanted(opened, 7, (), deadline, 2.0, at_hand=True))
+        self.checks.want(Wanted(opened, 7, (), deadline, 2.0, Lane.ENGINE))
 
 
 def test_turns_failures_and_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def test_turns_failures_and_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     court.want(1, 1050)
     court.want(4, 900)  # too late already
     court.want(5, 1200)
-    assert court.checks.before((bytes([5]) * 32, 7), 1200) == 6.0
+    assert court.checks.before((bytes([5]) * 32, 7), 1200, Lane.ENGINE) == 6.0
     court.checks.start()
     court.examiner.gate.set()
     until(lambda: {2, 3, 5} <= set(court.found))

@@ -3,18 +3,16 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from conftest import settings_for
 from court_stage import RIGHT, case_of
-from market_stage import TRAINER, Stage, manifest_of, weights_file
+from market_stage import TRAINER, manifest_of, weights_file
 
 from agents.chain.devchain import dev_wallet
 from agents.engine import Busy
 from agents.engine.interface import NO_LOGITS
-from agents.engine.llama import LlamaEngine
 from agents.market.court import Opened, Vote
 from agents.node.court.examiner import (
     NO_WITNESS,
@@ -25,13 +23,11 @@ from agents.node.court.examiner import (
     Runnable,
     Unrunnable,
 )
-from agents.node.court.library import Library
 from agents.node.speed import Speed
 from agents.protocol.manifest import Manifest
 from agents.protocol.messages import Finish
 from agents.protocol.sampling import Sampling
 from agents.rastic.witness import unpack
-from agents.storage.local import LocalStore
 
 NODE = dev_wallet(TRAINER).address
 POSITIONS = (3, 27, 9, 0, 19, 21, 22, 15)
@@ -46,7 +42,7 @@ class _Shelf:
     missing: Exception | None = None
 
     @contextmanager
-    def run(self, model_id: int, version: int, tokens: int) -> Iterator[Runnable]:
+    def run(self, model_id: int, version: int, tokens: int, seconds: float) -> Iterator[Runnable]:
         if self.missing:
             raise self.missing
         yield self.model
@@ -178,28 +174,28 @@ def test_a_busy_engine_is_asked_again_later(shelf: _Shelf) -> None:
         examine(replace(shelf, missing=Busy("full")), opened(shelf, RIGHT, RIGHT))
 
 
-def test_models_come_from_the_engine_that_runs_or_are_loaded_for_one_check(
-    stage: Stage, tmp_path: Path, shelf: _Shelf
-) -> None:
-    settings = settings_for(stage, tmp_path, court_fetch_mib=0)
-    store = LocalStore(tmp_path / "store")
-    library = Library(stage.market, {}, lambda: store, settings, lambda: "http://127.0.0.1:1")
+def test_work_without_finite_logits_is_dismissed_by_all_alike(shelf: _Shelf) -> None:
+    """Or a publisher of such weights has the seats of its model fined for nothing."""
     output = said(shelf)
-    dispute = opened(shelf, RIGHT, output)
-    dispute = replace(dispute, case=replace(dispute.case, model_id=stage.model_id))
-    with library.run(stage.model_id, 0, 600) as model:  # the weights are on this machine
-        assert isinstance(model.engine, LlamaEngine)
-        assert model.engine.context >= 600
-        assert model.bit_class == shelf.model.bit_class
-        found = EngineExaminer(_Shelf(model)).examine(dispute, POSITIONS)
-    assert found == examine(shelf, dispute)
-    with pytest.raises(NoSuchModel, match="no version 3"), library.run(stage.model_id, 3, 28):
-        pass
-    elsewhere = settings.model_copy(update={"weights": (tmp_path / "nothing",)})
-    library = Library(stage.market, {}, lambda: store, elsewhere, lambda: "http://127.0.0.1:1")
-    with pytest.raises(Unrunnable, match="CAPEK_NODE_COURT_FETCH_MIB"), library.run(stage.model_id, 0, 28):
-        pass
-    elsewhere = elsewhere.model_copy(update={"court_fetch_mib": 1000})
-    library = Library(stage.market, {}, lambda: store, elsewhere, lambda: "http://127.0.0.1:1")
-    with pytest.raises(NotNow, match="no weights"), library.run(stage.model_id, 0, 28):
-        pass
+    shelf = replace(shelf, model=replace(shelf.model, engine=_NotFinite(shelf.model.engine)))
+    found = examine(shelf, opened(shelf, RIGHT, output))
+    assert (found.vote, found.witness) == (Vote.DISMISSED, NO_WITNESS)
+
+
+class _NotFinite:
+    """As weights that hold NaN."""
+
+    def __init__(self, engine: Any) -> None:
+        self.tokenizer = engine.tokenizer
+        self._engine = engine
+
+    def examine(self, prompt: Any, output: Any, sampling: Any, positions: Any, tolerance: int) -> Any:
+        reading = self._engine._reading(prompt, output, sampling, tolerance, positions)
+        use = reading._use
+        reading._use = lambda row, logits: use(row, logits * np.float32("nan"))
+        return self._engine._read(reading.job(reading.examination))
+
+
+def test_what_is_no_evidence_is_dismissed_before_any_model_runs(shelf: _Shelf) -> None:
+    found = examine(replace(shelf, missing=Busy("full")), opened(shelf, RIGHT, RIGHT, finish=9))
+    assert (found.vote, found.witness) == (Vote.DISMISSED, NO_WITNESS)

@@ -14,6 +14,7 @@ from agents.chain.journal import Journal
 from agents.market.court import Opened, Phase, Ruling, Vote
 from agents.node.court.ballots import Ballots
 from agents.node.court.examiner import Examiner, Finding
+from agents.node.speed import Costs
 
 DEATHS = [
     f"{verb}:{edge}"
@@ -101,7 +102,7 @@ def test_too_late_is_said_and_not_tried(court: CourtStage, caplog: pytest.LogCap
     node = court.run(BEA, seats=3, verify_only=True)
     court.seats(court.stage.model_id, 3)
     (model,) = node.models.values()
-    model.speed.pace = 1e-7
+    model.speed.costs = Costs(read=1e6, write=1e6)
     case = case_of(court.stage.model_id, dev_wallet(ADA).address, RIGHT, RIGHT)
     dispute = court.open(case, RIGHT, RIGHT)
 

@@ -12,6 +12,9 @@ from market_stage import MILLION, TRAINER, until
 from agents.chain.devchain import dev_wallet
 from agents.chain.wallet import Wallet
 from agents.node.commands import node
+from agents.node.court import keeping
+from agents.node.court.timing import Longest
+from agents.node.speed import Costs
 
 Typed = Callable[..., Any]
 PASSWORD = "correct horse"
@@ -78,6 +81,35 @@ def test_a_seat_from_its_taking_to_its_last_coin(court: CourtStage, typed: Typed
     typed("unstake", "--model", MODEL, "--court", "--deprovision")
     typed("unstake")
     assert stage.market.balance(owner) == 10 * MILLION
+
+
+def test_a_node_that_is_too_slow_takes_no_seat_unasked(court: CourtStage, typed: Typed) -> None:
+    """A job as long as the model's context may be disputed, whatever this node sells."""
+    runner = court.run(BEA, verify_only=True)
+    (model,) = runner.models.values()
+    model.speed.costs = Costs(read=1.0, write=1.0)
+    tokens = model.manifest.context_length
+    assert runner.verifier is not None
+    runner.verifier.keep_seats()
+    typed("register", "--endpoint", runner.endpoint)
+    court.stage.fund(typed("status", "--json")["node"], 20 * MILLION)
+    take = "seat", "take", "--model", MODEL
+    text = typed(*take, fails=True)
+    assert f"evidence of {tokens} tokens takes its machine {tokens} s to check" in text
+    assert "--slow" in text
+    assert len(typed(*take, "--slow", "--json")["seats"]) == 1
+    model.speed.costs = Costs(read=1e-6, write=1e-6)
+    runner.verifier.keep_seats()
+    assert len(typed(*take, "--json")["seats"]) == 1
+
+
+def test_a_running_node_warns_of_seats_that_it_is_too_slow_for(
+    court: CourtStage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "longest", lambda *_: Longest(8192, 700.0, 95.0))
+    court.run(BEA, seats=1, verify_only=True)
+    until(lambda: "8192 tokens takes its machine 700 s to check when idle, and there are 95 s" in caplog.text)
+    assert caplog.text.count("may be fined") == 1
 
 
 def test_wrong_words_are_refused(typed: Typed) -> None:
