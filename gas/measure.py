@@ -13,6 +13,8 @@ from web3 import Web3
 
 from agents.chain.devchain import DevChain
 from gas.court import measure_court
+from gas.tuning import measure_tuning
+from gas.voucher import measure_vouchers
 from gas.world import CHALLENGE_WINDOW, DELIVERY_WINDOW, DOLLAR, START, THAW_PERIOD, OpenJob, World, account
 
 SNAPSHOT = Path(__file__).with_name("snapshot.json")
@@ -24,7 +26,7 @@ def measure() -> dict[str, int]:
     with DevChain(extra=("--timestamp", str(START), "--gas-limit", "60000000", "--base-fee", "0")) as chain:
         world = World(chain)
         found = _models(world) | _stake(world) | _money(world) | _jobs(world)
-    found |= measure_court()
+    found |= measure_court() | measure_tuning() | measure_vouchers()
     return dict(sorted(found.items()))
 
 

@@ -2,9 +2,9 @@
 pragma solidity 0.8.30;
 
 import {CollectorBase, CollectorConfig, ICourt, IVault, IVoucherCollector} from "./CollectorBase.t.sol";
+import {IDisputeCourt} from "contracts/interfaces/IDisputeCourt.sol";
 import {INodeRegistry} from "contracts/interfaces/INodeRegistry.sol";
 import {IModelRegistry} from "contracts/interfaces/IModelRegistry.sol";
-import {ITuningGovernor} from "contracts/interfaces/ITuningGovernor.sol";
 
 contract CollectorConstructorTest is CollectorBase {
     function refuses(CollectorConfig memory c, string memory field) private {
@@ -24,10 +24,12 @@ contract CollectorConstructorTest is CollectorBase {
         c.models = IModelRegistry(address(0));
         refuses(c, "governor");
         c = collectorConfig();
-        c.nodes = INodeRegistry(deployCode("NodeRegistry.sol:NodeRegistry", abi.encode(otherVault, THAW)));
+        INodeRegistry otherNodes =
+            INodeRegistry(deployCode("NodeRegistry.sol:NodeRegistry", abi.encode(otherVault, THAW)));
+        c.nodes = otherNodes;
         refuses(c, "nodes");
         c = collectorConfig();
-        c.governor = ITuningGovernor(deployCode("TuningGovernor.sol:TuningGovernor", abi.encode(otherVault)));
+        c.governor = deployTuning(otherVault, otherNodes, IDisputeCourt(address(0)));
         c.models = c.governor.models();
         refuses(c, "governor");
         c = collectorConfig();
