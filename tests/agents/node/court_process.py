@@ -1,9 +1,11 @@
 """A verifier in a process of its own that dies where it is told to. It is told what to find, too."""
 
+import multiprocessing
 import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from agents.chain.devchain import dev_wallet
 from agents.chain.follower import Follower
@@ -20,6 +22,10 @@ from agents.storage.local import LocalStore
 
 DIED, DONE, GAVE_UP = 9, 0, 3
 WITNESS = pack(range(8))
+
+# Forked from a process without threads: one with threads may fork while somebody holds SQLite's own lock.
+_CHILDREN = multiprocessing.get_context("forkserver")
+_CHILDREN.set_forkserver_preload([__name__])
 
 
 class Told:
@@ -70,12 +76,19 @@ def verify(url: str, deployment: Path, folder: Path, account: int, die_at: str |
 
 
 def in_child(url: str, deployment: Path, folder: Path, account: int, die_at: str | None) -> int:
-    """`verify` in a fork; its exit code."""
-    pid = os.fork()
-    if pid == 0:
-        code = GAVE_UP
-        try:
-            code = verify(url, deployment, folder, account, die_at)
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    """`verify` in a process of its own; its exit code."""
+    args = (dict(os.environ), url, deployment, folder, account, die_at)
+    process = _CHILDREN.Process(target=_ended_by, args=args)
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _ended_by(environment: dict[str, str], *args: Any) -> None:
+    os.environ.update(environment)
+    code = GAVE_UP
+    try:
+        code = verify(*args)
+    finally:
+        os._exit(code)
