@@ -1,0 +1,214 @@
+"""Runs a task: `init`, then `step` until it is done, a limit is reached or the function is stopped.
+
+Between steps others go first (`before_step` may wait), and after every segment the run can be taken up again.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.protocol.cid import Cid
+from agents.storage.store import Store
+from agents.tuning import abi
+from agents.tuning.abi import Limits, Status, Task
+from agents.tuning.calls import Call, Reply
+from agents.tuning.errors import BadTrace, FunctionFailed, FunctionStopped
+from agents.tuning.host import Host, answering, reading_only
+from agents.tuning.runtime import WASMTIME
+from agents.tuning.sandbox import Dispatch, Outcome, Sandbox
+from agents.tuning.trace import CallRecord, Checkpoint, StepRecord, Trace
+
+MAX_STATE = 1 << 30
+"""Bytes of a checkpoint's host state that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task with all that fixes its outcome.
+
+    function, weights: CIDs as text. parent: the parent version's adapter, None for none. preferences: the
+    root of the batch (32 bytes). segment: steps between checkpoints. max_work: tokens through the model after
+    which no further step begins.
+    """
+
+    task: Task
+    params: bytes
+    function: str
+    weights: str
+    parent: str | None
+    preferences: bytes
+    segment: int = 4
+    max_work: int = 1 << 52
+
+    def header(self, module: bytes, limits: Limits) -> dict[str, Any]:
+        """The trace's header, plain values; `module` is the sha2-256 of the function's bytes."""
+        task = self.task
+        return {
+            "abi": abi.VERSION,
+            "wasmtime": WASMTIME,
+            "function": self.function,
+            "module": module.hex(),
+            "params": self.params.hex(),
+            "weights": self.weights,
+            "parent": self.parent,
+            "preferences": {"root": self.preferences.hex(), "count": task.preferences},
+            "shard": task.shard,
+            "shards": task.shards,
+            "seed": str(task.seed),
+            "steps": task.steps,
+            "vocabulary": task.vocabulary,
+            "context": task.context,
+            "segment": self.segment,
+            "maxWork": self.max_work,
+            "limits": limits.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that has ended. `stopped` says what the function did wrong, None where it did nothing wrong.
+
+    Where it was stopped, the state that counts is that of the last checkpoint.
+    """
+
+    trace: Trace
+    stopped: FunctionStopped | None
+
+
+def run(
+    sandbox: Sandbox,
+    host: Host,
+    job: Job,
+    store: Store,
+    *,
+    journal: Path | None = None,
+    before_step: Callable[[int], None] | None = None,
+    logged: Callable[[str], None] | None = None,
+) -> Run:
+    """Run a task to its end. Checkpoints go into `store`.
+
+    journal: a file that holds the trace up to the last checkpoint; if it is there, the run goes on from it.
+    before_step: called with the number of every step before it begins, to yield to what is more urgent; what
+    it raises ends the run, which can be taken up again.
+
+    Raises:
+        OutOfTime: the function outlasted its wall time.
+        BadTrace: the journal belongs to another task, or a checkpoint of it is gone.
+    """
+    return _Runner(sandbox, host, job, store, journal, before_step or (lambda _: None), logged).run()
+
+
+class _Runner:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        host: Host,
+        job: Job,
+        store: Store,
+        journal: Path | None,
+        before_step: Callable[[int], None],
+        logged: Callable[[str], None] | None,
+    ) -> None:
+        self.sandbox, self.host, self.job, self.store = sandbox, host, job, store
+        self.journal, self.before_step, self.logged = journal, before_step, logged
+        self.header = job.header(sandbox.module.sha256, sandbox.limits)
+        self.answer = answering(host, job.task, job.params)
+        self.records: list[StepRecord] = []
+        self.memory: bytes = b""
+
+    def run(self) -> Run:
+        try:
+            if not self._resume():
+                self._call(abi.INIT, -1, reading_only(self.answer))
+            while not self._over():
+                step = self.records[-1].step + 1
+                self.before_step(step)
+                self._call(abi.STEP, step, self.answer)
+            return Run(self._trace(), None)
+        except FunctionStopped as stopped:
+            return Run(self._trace(), stopped)
+
+    def _over(self) -> bool:
+        last = self.records[-1]
+        return last.step >= 0 and last.checkpoint is not None and self._ends(last.status, last.step)
+
+    def _ends(self, status: int, step: int, more: int = 0) -> bool:
+        if step < 0:
+            return False
+        spent = sum(record.work for record in self.records) + more >= self.job.max_work
+        return status == Status.DONE or step + 1 >= self.job.task.steps or spent
+
+    def _call(self, export: str, step: int, dispatch: Dispatch) -> None:
+        said: list[CallRecord] = []
+        try:
+            done = self.sandbox.run(
+                export, (step,) if step >= 0 else (), self.memory or None, self._recorded(dispatch, said)
+            )
+            allowed = (Status.MORE, Status.DONE) if step >= 0 else (Status.MORE,)
+            if done.status not in allowed:
+                raise FunctionFailed(
+                    f"the function's `{export}` returned {done.status}, a failure of its own"
+                )
+        except FunctionStopped as stopped:
+            kind = type(stopped).__name__
+            self.records.append(StepRecord(step, -1, 0, 0, bytes(32), tuple(said), kind))
+            raise
+        self.memory = done.memory
+        self._keep(step, done, tuple(said))
+
+    def _keep(self, step: int, done: Outcome, said: tuple[CallRecord, ...]) -> None:
+        due = (step + 1) % self.job.segment == 0 or self._ends(done.status, step, done.work)
+        checkpoint = None
+        if due:
+            memory, state = self.store.add_bytes(done.memory), self.store.add_bytes(self.host.state())
+            checkpoint = Checkpoint(memory, state)
+        digest = hashlib.sha256(done.memory).digest()
+        pages = len(done.memory) // abi.PAGE
+        self.records.append(
+            StepRecord(step, done.status, done.fuel, pages, digest, said, checkpoint=checkpoint)
+        )
+        if due and self.journal is not None:
+            _replace(self.journal, self._trace().to_bytes())
+
+    def _recorded(self, dispatch: Dispatch, said: list[CallRecord]) -> Dispatch:
+        def recording(call: Call) -> Reply:
+            reply = dispatch(call)
+            if call.op is abi.Op.LOG and self.logged is not None:
+                self.logged(call.text.decode(errors="replace"))
+            said.append(CallRecord(call.op, call.digest, call.work, reply.value, reply.data))
+            return reply
+
+        return recording
+
+    def _trace(self) -> Trace:
+        return Trace(self.header, tuple(self.records))
+
+    def _resume(self) -> bool:
+        if self.journal is None or not self.journal.exists():
+            return False
+        found = Trace.load(self.journal.read_bytes())
+        if found.header != self.header:
+            raise BadTrace(f"{self.journal} belongs to another task: remove it, or give another file")
+        self.records = list(found.records)
+        final = found.final
+        self.memory = read(self.store, final.memory, self.sandbox.limits.memory)
+        self.host.restore(read(self.store, final.state, MAX_STATE))
+        return True
+
+
+def read(store: Store, cid: Cid, most: int) -> bytes:
+    """A file of the store, at most `most` bytes. Raises what the store raises."""
+    return b"".join(store.cat(cid, most))
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,296 @@
+# ruff: noqa: E501 - a WebAssembly body reads best on one line
+"""A run leaves a trace that replays bit for bit; whatever is changed in it is found and named."""
+
+import dataclasses
+import threading
+
+import pytest
+from wasm_support import module
+
+from agents.protocol.cid import Cid
+from agents.storage.local import LocalStore
+from agents.tuning.abi import Limits, Task
+from agents.tuning.dry import DryHost, made_up
+from agents.tuning.errors import BadAdapter, BadTrace, Diverged
+from agents.tuning.replay import replay, replay_segment
+from agents.tuning.runner import Job, read, run
+from agents.tuning.sandbox import Sandbox
+from agents.tuning.trace import Trace
+
+VOCABULARY = 500
+LIMITS = Limits(fuel=2_000_000, memory=1 << 20)
+# One SFT item per step, straight from preference i: the record is rewritten as a batch in place.
+LEARN = """
+  (drop (call $preference (local.get $i) (i32.const 1024) (i32.const 4096)))
+  (i32.store (i32.const 1024) (i32.load (i32.const 1024)))
+  (i32.store (i32.const 2048) (i32.const 1))
+  (i32.store (i32.const 2052) (i32.load (i32.const 1024)))
+  (i32.store (i32.const 2056) (i32.load (i32.const 1028)))
+  (memory.copy (i32.const 2060) (i32.const 1036)
+    (i32.mul (i32.const 4) (i32.add (i32.load (i32.const 1024)) (i32.load (i32.const 1028)))))
+  (f64.store (i32.const 8) (f64.add (f64.load (i32.const 8)) (call $gradient (i32.const 0) (i32.const 2048)
+    (i32.add (i32.const 12) (i32.mul (i32.const 4) (i32.add (i32.load (i32.const 1024)) (i32.load (i32.const 1028)))))
+    (f32.const 1e-4) (f32.const 0))))
+  (i32.const 0)"""
+
+
+def host():
+    return DryHost(made_up(16, VOCABULARY), VOCABULARY)
+
+
+def job(**given):
+    task = Task(0, 2, 77, 16, given.pop("steps", 10), VOCABULARY, 256)
+    return Job(task, b"params", "bafkfunction", "bafkweights", None, bytes(32), segment=4, **given)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LocalStore(tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def learner():
+    return Sandbox(module(LEARN, imports="preference gradient"), LIMITS)
+
+
+@pytest.fixture
+def done(learner, store):
+    return run(learner, host(), job(), store).trace
+
+
+def test_a_run_replays_bit_for_bit(learner, done):
+    assert [r.step for r in done.records] == [-1, *range(10)]
+    assert [done.records[i].step for i in done.checkpoints] == [-1, 3, 7, 9]
+    assert done.work > 0
+    replay(learner, done)
+
+
+def test_the_same_run_has_the_same_root(learner, done, tmp_path):
+    again = run(learner, host(), job(), LocalStore(tmp_path / "other")).trace
+    assert again.root() == done.root()
+
+
+def test_every_segment_replays_alone_from_its_checkpoint(learner, done, store):
+    assert done.segments == 3
+    for number in range(done.segments):
+        start, records = done.segment(number)
+        assert records[0].step == number * 4
+        replay_segment(learner, done, number, read(store, start.memory, 1 << 20))
+
+
+def test_a_trace_survives_its_byte_form(done):
+    data = done.to_bytes()
+    assert Trace.load(data, done.root()) == done
+    with pytest.raises(BadTrace, match="committed to"):
+        Trace.load(data, bytes(32))
+
+
+@pytest.mark.parametrize("cut", [0, 5, 20, 200, -1, -40])
+def test_a_cut_trace_is_refused(done, cut):
+    with pytest.raises(BadTrace):
+        Trace.load(done.to_bytes()[:cut])
+
+
+def test_a_damaged_trace_is_refused_or_has_another_root(done):
+    data = bytearray(done.to_bytes())
+    for at in range(0, len(data), 37):
+        data[at] ^= 0x41
+        with pytest.raises(BadTrace):
+            Trace.load(bytes(data), done.root())
+        data[at] ^= 0x41
+
+
+def changed(trace, step, **fields):
+    records = tuple(dataclasses.replace(r, **fields) if r.step == step else r for r in trace.records)
+    return Trace(trace.header, records)
+
+
+def test_a_forged_reply_is_found_where_it_shows(learner, done):
+    calls = done.records[3].calls
+    forged = dataclasses.replace(calls[1], value=0.125)
+    with pytest.raises(Diverged, match="step 2: the function leaves memory"):
+        replay(learner, changed(done, 2, calls=(calls[0], forged)))
+
+
+def test_other_data_is_found_where_the_function_uses_it(learner, done):
+    other = done.records[5].calls[0].data
+    calls = done.records[3].calls
+    swapped = dataclasses.replace(calls[0], data=other, value=len(other))
+    with pytest.raises(Diverged, match="step 2, call 1: the function calls gradient with other arguments"):
+        replay(learner, changed(done, 2, calls=(swapped, calls[1])))
+
+
+def test_skipped_steps_are_found(learner, done):
+    short = Trace(done.header, done.records[:3] + done.records[5:])
+    with pytest.raises(Diverged):
+        replay(learner, short)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"calls": ()}, "step 4, call 0: the function asks for preference, the trace ends here"),
+        ({"status": 1}, "step 4: the function returns 0, the trace says 1"),
+        ({"fuel": 1}, "step 4: the function used fuel"),
+        ({"pages": 9}, "step 4: the function has pages"),
+        ({"fault": "OutOfFuel"}, "step 4: the trace says it was stopped"),
+    ],
+)
+def test_every_field_of_a_step_is_compared(learner, done, fields, why):
+    with pytest.raises(Diverged, match=why):
+        replay(learner, changed(done, 4, **fields))
+
+
+def test_a_call_too_many_in_the_trace_is_found(learner, done):
+    calls = done.records[5].calls
+    with pytest.raises(Diverged, match="step 4: the function made fewer host calls"):
+        replay(learner, changed(done, 4, calls=calls + calls[:1]))
+
+
+def test_another_module_is_found(done):
+    with pytest.raises(Diverged, match="another module"):
+        replay(Sandbox(module(), LIMITS), done)
+
+
+def test_a_killed_run_is_taken_up_at_its_last_checkpoint(learner, done, store, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def die(step):
+        if step == 6:
+            raise Killed
+
+    journal = tmp_path / "run" / "trace"
+    with pytest.raises(Killed):
+        run(learner, host(), job(), store, journal=journal, before_step=die)
+    begun = []
+    again = run(learner, host(), job(), store, journal=journal, before_step=begun.append)
+    assert begun == [4, 5, 6, 7, 8, 9]
+    assert again.trace.root() == done.root()
+    assert run(learner, host(), job(), store, journal=journal, before_step=begun.append).trace == again.trace
+    assert len(begun) == 6
+
+
+def test_a_journal_of_another_task_is_refused(learner, store, tmp_path):
+    journal = tmp_path / "trace"
+    run(learner, host(), job(steps=4), store, journal=journal)
+    with pytest.raises(BadTrace, match="another task"):
+        run(learner, host(), job(steps=5), store, journal=journal)
+
+
+def test_a_run_waits_for_what_is_more_urgent(learner, done, store):
+    """Nothing of a step happens until `before_step` returns, and the outcome is the same."""
+    asked, go = [], threading.Semaphore(0)
+
+    class Watched(DryHost):
+        def gradient(self, call):
+            asked.append(len(asked))
+            return super().gradient(call)
+
+    found = []
+    thread = threading.Thread(
+        target=lambda: found.append(
+            run(
+                learner,
+                Watched(made_up(16, VOCABULARY), VOCABULARY),
+                job(),
+                store,
+                before_step=lambda _: go.acquire(),
+            )
+        )
+    )
+    thread.start()
+    for _ in range(3):
+        go.release()
+    while len(asked) < 3:
+        assert thread.is_alive()
+    assert len(asked) == 3
+    go.release(20)
+    thread.join(60)
+    assert found[0].trace.root() == done.root()
+
+
+def test_work_is_capped_between_steps(learner, store):
+    first = run(learner, host(), job(), store).trace.records[1].work
+    trace = run(learner, host(), job(max_work=first + 1), store).trace
+    assert [r.step for r in trace.records] == [-1, 0, 1]
+    assert trace.records[-1].checkpoint is not None
+    replay(learner, trace)
+
+
+def test_a_stopped_function_keeps_what_stands_and_its_fault_replays(store):
+    text = LEARN.replace('(i32.const 0)"""', "").rstrip()
+    hostile = Sandbox(
+        module(
+            f"(if (i32.eq (local.get $i) (i32.const 6)) (then (loop $l (br $l)))) {text}",
+            imports="preference gradient",
+        ),
+        LIMITS,
+    )
+    done = run(hostile, host(), job(), store)
+    assert type(done.stopped).__name__ == done.trace.records[-1].fault == "OutOfFuel"
+    assert done.trace.records[-1].step == 6
+    assert done.trace.final == done.trace.records[4].checkpoint
+    replay(hostile, done.trace)
+    with pytest.raises(Diverged, match="the trace says it was stopped"):
+        replay(hostile, changed(done.trace, 3, fault="OutOfFuel"))
+    with pytest.raises(
+        Diverged, match="step 6: the function is stopped here \\(OutOfFuel\\), the trace says it went on"
+    ):
+        replay(hostile, changed(done.trace, 6, fault=""))
+
+
+@pytest.mark.parametrize(
+    ("text", "imports", "fault"),
+    [
+        ("(i32.const 7)", "", "FunctionFailed"),
+        ("(call $preference (i32.const 16) (i32.const 0) (i32.const 64))", "preference", "BadCall"),
+        (
+            "(drop (call $score (i32.const 0) (i32.const 0) (i32.const 300) (i32.const 0) (i32.const 1))) (i32.const 0)",
+            "score",
+            "BadCall",
+        ),
+        (
+            "(i32.store (i32.const 0) (i32.const 500)) (drop (call $score (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 1))) (i32.const 0)",
+            "score",
+            "BadCall",
+        ),
+    ],
+)
+def test_a_fault_of_the_first_step_leaves_the_first_checkpoint(store, text, imports, fault):
+    broken = Sandbox(module(text, imports=imports), LIMITS)
+    done = run(broken, host(), job(), store)
+    assert done.trace.records[-1].fault == fault
+    assert done.trace.final == done.trace.records[0].checkpoint
+    assert done.trace.work == 0
+    replay(broken, done.trace)
+
+
+def test_a_loss_that_is_no_number_stops_the_function(learner, store):
+    class Wrecked(DryHost):
+        def gradient(self, call):
+            return float("nan")
+
+    done = run(learner, Wrecked(made_up(16, VOCABULARY), VOCABULARY), job(), store)
+    assert done.trace.records[-1].fault == "BadLoss"
+    replay(learner, done.trace)
+
+
+def test_init_may_not_touch_the_model(store):
+    eager = Sandbox(
+        module(
+            init="(drop (call $score (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 1))) (i32.const 0)",
+            imports="score",
+        ),
+        LIMITS,
+    )
+    done = run(eager, host(), job(), store)
+    assert done.trace.records[-1].fault == "BadCall"
+    with pytest.raises(BadTrace, match="did not get past `init`"):
+        _ = done.trace.final
+
+
+def test_a_state_that_is_none_is_refused(learner, store):
+    with pytest.raises(BadAdapter):
+        host().restore(b"[]")
+    assert Cid.of(b"x") != store.add_bytes(b"y")
