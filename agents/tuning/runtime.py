@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import wasmtime
 
 WASMTIME = "50.0.1"
-"""Pinned: fuel is wasmtime's own count, so nodes of different versions could disagree on who ran out of it."""
+"""Pinned: fuel is wasmtime's own count, so nodes of two versions could disagree on who ran out of it."""
 
 _OFF = (
     "wasm_threads",

@@ -155,7 +155,7 @@ class _Run:
         return FunctionFailed(f"the function trapped: {name}")
 
     def _enter(self) -> None:
-        """The function computes from here on; an epoch is a tick of at most `_TICK`, so one is given on top."""
+        """The function computes from here on; one tick is given on top, since the first is cut short."""
         self.entered = time.monotonic()
         self.store.set_epoch_deadline(max(0, round(self.seconds / _TICK)) + 1)
 

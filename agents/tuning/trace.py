@@ -1,7 +1,7 @@
 """What a run leaves behind to be checked by: every host reply, and what memory was after every step.
 
-One byte form, little-endian: magic, header (canonical JSON), records. The root is a Merkle root (keccak) over the
-header and the records in their order.
+One byte form, little-endian: magic, header (canonical JSON), records. The root is a Merkle root (keccak) over
+the header and the records in their order.
 """
 
 import hashlib
@@ -47,8 +47,8 @@ class Checkpoint:
 class StepRecord:
     """One call of `init` (step −1) or `step`.
 
-    status: what it returned. fuel: used. memory: sha2-256 of linear memory after it. fault: the class of error
-    that stopped it, "" for none. checkpoint: after this step, None between segments.
+    status: what it returned. fuel: used. memory: sha2-256 of linear memory after it. fault: the class of the
+    error that stopped it, "" for none. checkpoint: after this step, None between segments.
     """
 
     step: int

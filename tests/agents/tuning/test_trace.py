@@ -219,10 +219,9 @@ def test_work_is_capped_between_steps(learner, store):
 
 
 def test_a_stopped_function_keeps_what_stands_and_its_fault_replays(store):
-    text = LEARN.replace('(i32.const 0)"""', "").rstrip()
     hostile = Sandbox(
         module(
-            f"(if (i32.eq (local.get $i) (i32.const 6)) (then (loop $l (br $l)))) {text}",
+            f"(if (i32.eq (local.get $i) (i32.const 6)) (then (loop $l (br $l)))) {LEARN}",
             imports="preference gradient",
         ),
         LIMITS,
