@@ -184,6 +184,27 @@ class Context:
             return np.empty((0, self._model.vocab_size), dtype=np.float32)
         return np.ctypeslib.as_array(lib.llama_get_logits(self._pointer), (rows, self._model.vocab_size))
 
+    def adapt(self, path: Path, scale: float = 1.0) -> None:
+        """Run everything from now on through a LoRA in GGUF; forget what was read before.
+
+        Raises:
+            ModelFileError: the file is missing, damaged or no adapter for this model.
+        """
+        gguf.check(path)
+        _recent.clear()
+        _loading.append(path)
+        try:
+            adapter = lib.llama_adapter_lora_init(
+                self._model.pointer, os.fsencode(path)
+            )  # freed with the model
+        finally:
+            _loading.pop()
+        if not adapter:
+            raise ModelFileError(f"{path} is no adapter for this model ({_said()}): fetch the right one")
+        adapters, scales = (type(adapter) * 1)(adapter), (ctypes.c_float * 1)(scale)
+        if lib.llama_set_adapters_lora(self._pointer, adapters, 1, scales) != 0:
+            raise ModelFileError(f"llama.cpp does not take the adapter {path} ({_said()})")
+
     def forget(self, sequence: int) -> None:
         """Free a sequence's cells."""
         lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
