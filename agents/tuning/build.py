@@ -1,7 +1,7 @@
 """Functions as source: the shipped ones, new ones from a template, and building them with AssemblyScript.
 
-`asc` comes from npm in the one version of `functions/package-lock.json`, so that everybody's build of a source
-has the same bytes, and with them the same CID.
+`asc` comes from npm in the one version of `functions/package-lock.json`, so that everybody's build of a
+source has the same bytes, and with them the same CID.
 """
 
 import hashlib
