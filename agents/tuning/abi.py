@@ -23,6 +23,10 @@ MAX_WEIGHT: Final = 1e3
 """Largest absolute weight of an answer in a policy gradient."""
 MAX_BATCH: Final = 256
 """Items of one gradient step."""
+MAX_STEPS: Final = 65_536
+"""Steps that `init` may ask for."""
+DONE: Final = 0
+"""What a `step` that has done its work returns."""
 
 
 class Op(IntEnum):
@@ -50,13 +54,6 @@ class Loss(IntEnum):
     SFT = 0
     DPO = 1
     POLICY = 2
-
-
-class Status(IntEnum):
-    """What `init` and `step` return; anything else is a failure of the function's own."""
-
-    MORE = 0
-    DONE = 1
 
 
 I32, I64, F32, F64 = "i32", "i64", "f32", "f64"
@@ -108,15 +105,14 @@ class Limits:
 class Task:
     """What a function learns of its task.
 
-    shard of shards; seed: drawn by the chain for this task; preferences: how many the batch has; steps: the
-    most that will be run; vocabulary, context: of the model, in tokens.
+    shard of shards; seed: drawn by the chain for this task; preferences: how many the batch has; vocabulary,
+    context: of the model, in tokens.
     """
 
     shard: int
     shards: int
     seed: int
     preferences: int
-    steps: int
     vocabulary: int
     context: int
 
@@ -125,6 +121,6 @@ class Task:
             raise ValueError(f"shard {self.shard} of {self.shards}: shards count from 0")
         if not 0 <= self.seed < 1 << 64:
             raise ValueError("a task's seed is a uint64")
-        for name in ("preferences", "steps", "vocabulary", "context"):
+        for name in ("preferences", "vocabulary", "context"):
             if not 0 <= getattr(self, name) < 1 << 31:
                 raise ValueError(f"a task's {name} must be below 2^31")

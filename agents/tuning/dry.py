@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import math
 import random
 from collections.abc import Sequence
 
 from agents.tuning.abi import Loss, Policy
 from agents.tuning.calls import Call, Tokens
 from agents.tuning.errors import BadAdapter
-from agents.tuning.host import Pair
+from agents.tuning.host import Drift, Pair
 
 
 class DryHost:
@@ -45,6 +46,13 @@ class DryHost:
             if item.worse:
                 self._learn(item.worse, -call.rate * 1e3)
         return 1.0 / self._steps
+
+    def margin(self, call: Call, said: Tokens) -> float:
+        return 0.0 if said == self.sample(call) else math.inf
+
+    def drift(self, start: bytes, end: bytes) -> Drift:
+        apart = 0.0 if end == self.state() else math.inf
+        return Drift(0.0 if start == end else 1.0, apart, 0.0)
 
     def state(self) -> bytes:
         return json.dumps({"steps": self._steps, "weights": self._weights}, sort_keys=True).encode()

@@ -41,6 +41,9 @@ class Host(Protocol):
             BadLoss: the loss or a gradient is not finite; the adapter is as before.
         """
 
+    def margin(self, call: Call, said: Tokens) -> float:
+        """How far somebody's answer to `sample` is from this host's own, in logits (docs/rastic.md)."""
+
     def state(self) -> bytes:
         """Adapter, optimizer and random state: all that `restore` needs, in one form on every machine."""
 
@@ -50,6 +53,31 @@ class Host(Protocol):
         Raises:
             BadAdapter: it is none, or one of another model.
         """
+
+    def drift(self, start: bytes, end: bytes) -> "Drift":
+        """How far somebody's `end` is from the state here, both reached from `start`.
+
+        Raises:
+            BadAdapter: one of them is no state.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Two runs of one segment, compared.
+
+    update: ‖adapter here − adapter at the start‖. adapter: ‖theirs − ours‖ ÷ update. moments: the larger of
+    both moments' ‖theirs − ours‖ ÷ ‖ours‖. Infinite where only one of the two moved.
+    """
+
+    update: float
+    adapter: float
+    moments: float
+
+    @property
+    def largest(self) -> float:
+        """What is held against the tolerance."""
+        return max(self.adapter, self.moments)
 
 
 def answering(host: Host, task: Task, params: bytes) -> Dispatch:
@@ -91,16 +119,16 @@ def reading_only(dispatch: Dispatch) -> Dispatch:
 
 
 def pack_task(task: Task) -> bytes:
-    """32 bytes: shard, shards, seed (64 bits), preferences, steps, vocabulary, context."""
+    """32 bytes: shard, shards, seed (64 bits), preferences, vocabulary, context, 0."""
     return struct.pack(
         "<IIQIIII",
         task.shard,
         task.shards,
         task.seed,
         task.preferences,
-        task.steps,
         task.vocabulary,
         task.context,
+        0,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from agents.tuning import abi
 from agents.tuning.calls import Call, Reply
-from agents.tuning.errors import BadCall, BadLoss, Diverged, FunctionStopped
+from agents.tuning.errors import BadCall, BadLoss, Diverged, FunctionFailed, FunctionStopped
 from agents.tuning.sandbox import Dispatch, Sandbox
 from agents.tuning.trace import CallRecord, StepRecord, Trace
 
@@ -39,8 +39,7 @@ def replay_segment(
         BadTrace: there is no such segment.
     """
     _check_header(sandbox, trace)
-    _, records = trace.segment(number)
-    replay_records(sandbox, records, memory, watch)
+    replay_records(sandbox, trace.segment(number).records, memory, watch)
 
 
 def replay_records(
@@ -65,7 +64,7 @@ def replay_records(
             if next(replies, None) is not None:
                 raise Diverged(f"{where}: the function is stopped before the last recorded call") from None
             return
-        if record.fault == "FunctionFailed" and done.status not in (0, 1)[: 1 if record.step < 0 else 2]:
+        if record.fault == FunctionFailed.__name__ and _is_failure(record.step, done.status):
             return
         if record.fault:
             raise Diverged(f"{where}: the trace says it was stopped ({record.fault}), here it went on")
@@ -94,13 +93,17 @@ def _recorded(
             )
         if call.digest != said.digest:
             raise Diverged(f"{place}: the function calls {call.op.name.lower()} with other arguments")
-        if call.work != said.work or len(said.data) > call.room:
-            raise Diverged(f"{place}: the trace's work or reply does not fit what was asked")
+        if (call.work, call.index) != (said.work, said.index) or len(said.data) > call.room:
+            raise Diverged(f"{place}: the trace's work, index or reply does not fit what was asked")
         if watch is not None:
             watch(call, said, place)
         return Reply(said.value, said.data)
 
     return answer
+
+
+def _is_failure(step: int, status: int) -> bool:
+    return status != abi.DONE if step >= 0 else not 1 <= status <= abi.MAX_STEPS
 
 
 def _same(where: str, what: str, found: object, recorded: object) -> None:

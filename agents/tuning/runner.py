@@ -13,13 +13,13 @@ from typing import Any
 from agents.protocol.cid import Cid
 from agents.storage.store import Store
 from agents.tuning import abi
-from agents.tuning.abi import Limits, Status, Task
+from agents.tuning.abi import Limits, Task
 from agents.tuning.calls import Call, Reply
 from agents.tuning.errors import BadTrace, FunctionFailed, FunctionStopped
 from agents.tuning.host import Host, answering, reading_only
 from agents.tuning.runtime import WASMTIME
 from agents.tuning.sandbox import Dispatch, Outcome, Sandbox
-from agents.tuning.trace import CallRecord, Checkpoint, StepRecord, Trace
+from agents.tuning.trace import CallRecord, Checkpoint, StepRecord, Trace, is_boundary
 
 MAX_STATE = 1 << 30
 """Bytes of a checkpoint's host state that are read."""
@@ -30,8 +30,8 @@ class Job:
     """A task with all that fixes its outcome.
 
     function, weights: CIDs as text. parent: the parent version's adapter, None for none. preferences: the
-    root of the batch (32 bytes). segment: steps between checkpoints. max_work: tokens through the model after
-    which no further step begins.
+    root of the batch (32 bytes). segments: into how many the trace is cut, with a checkpoint at every end.
+    max_work: tokens through the model after which no further step begins.
     """
 
     task: Task
@@ -40,7 +40,7 @@ class Job:
     weights: str
     parent: str | None
     preferences: bytes
-    segment: int = 4
+    segments: int = 4
     max_work: int = 1 << 52
 
     def header(self, module: bytes, limits: Limits) -> dict[str, Any]:
@@ -58,10 +58,9 @@ class Job:
             "shard": task.shard,
             "shards": task.shards,
             "seed": str(task.seed),
-            "steps": task.steps,
             "vocabulary": task.vocabulary,
             "context": task.context,
-            "segment": self.segment,
+            "segments": self.segments,
             "maxWork": self.max_work,
             "limits": limits.to_json(),
         }
@@ -122,45 +121,57 @@ class _Runner:
     def run(self) -> Run:
         try:
             if not self._resume():
-                self._call(abi.INIT, -1, reading_only(self.answer))
+                self._init()
             while not self._over():
                 step = self.records[-1].step + 1
                 self.before_step(step)
-                self._call(abi.STEP, step, self.answer)
+                self._step(step)
             return Run(self._trace(), None)
         except FunctionStopped as stopped:
             return Run(self._trace(), stopped)
 
     def _over(self) -> bool:
         last = self.records[-1]
-        return last.step >= 0 and last.checkpoint is not None and self._ends(last.status, last.step)
+        return last.step >= 0 and self._ends(last.step, 0)
 
-    def _ends(self, status: int, step: int, more: int = 0) -> bool:
-        if step < 0:
-            return False
+    def _ends(self, step: int, more: int) -> bool:
         spent = sum(record.work for record in self.records) + more >= self.job.max_work
-        return status == Status.DONE or step + 1 >= self.job.task.steps or spent
+        return step + 1 >= self.records[0].status or spent
 
-    def _call(self, export: str, step: int, dispatch: Dispatch) -> None:
-        said: list[CallRecord] = []
-        try:
-            done = self.sandbox.run(
-                export, (step,) if step >= 0 else (), self.memory or None, self._recorded(dispatch, said)
+    def _init(self) -> None:
+        done, said = self._call(abi.INIT, -1, reading_only(self.answer))
+        if not 1 <= done.status <= abi.MAX_STEPS:
+            raise self._stopped(
+                -1,
+                said,
+                FunctionFailed(f"`init` asks for {done.status} steps: 1 to {abi.MAX_STEPS} can be had"),
             )
-            allowed = (Status.MORE, Status.DONE) if step >= 0 else (Status.MORE,)
-            if done.status not in allowed:
-                raise FunctionFailed(
-                    f"the function's `{export}` returned {done.status}, a failure of its own"
-                )
-        except FunctionStopped as stopped:
-            kind = type(stopped).__name__
-            self.records.append(StepRecord(step, -1, 0, 0, bytes(32), tuple(said), kind))
-            raise
-        self.memory = done.memory
-        self._keep(step, done, tuple(said))
+        self._keep(-1, done, said, due=True)
 
-    def _keep(self, step: int, done: Outcome, said: tuple[CallRecord, ...]) -> None:
-        due = (step + 1) % self.job.segment == 0 or self._ends(done.status, step, done.work)
+    def _step(self, step: int) -> None:
+        done, said = self._call(abi.STEP, step, self.answer)
+        if done.status != abi.DONE:
+            raise self._stopped(
+                step, said, FunctionFailed(f"`step({step})` returned {done.status}, a failure of its own")
+            )
+        due = is_boundary(step + 1, self.job.segments, self.records[0].status)
+        self._keep(step, done, said, due=due or self._ends(step, done.work))
+
+    def _call(self, export: str, step: int, dispatch: Dispatch) -> tuple[Outcome, list[CallRecord]]:
+        said: list[CallRecord] = []
+        arguments = (step,) if step >= 0 else ()
+        try:
+            done = self.sandbox.run(export, arguments, self.memory or None, self._recorded(dispatch, said))
+        except FunctionStopped as stopped:
+            raise self._stopped(step, said, stopped) from None
+        self.memory = done.memory
+        return done, said
+
+    def _stopped(self, step: int, said: list[CallRecord], why: FunctionStopped) -> FunctionStopped:
+        self.records.append(StepRecord(step, -1, 0, 0, bytes(32), tuple(said), type(why).__name__))
+        return why
+
+    def _keep(self, step: int, done: Outcome, said: list[CallRecord], *, due: bool) -> None:
         checkpoint = None
         if due:
             memory, state = self.store.add_bytes(done.memory), self.store.add_bytes(self.host.state())
@@ -168,7 +179,7 @@ class _Runner:
         digest = hashlib.sha256(done.memory).digest()
         pages = len(done.memory) // abi.PAGE
         self.records.append(
-            StepRecord(step, done.status, done.fuel, pages, digest, said, checkpoint=checkpoint)
+            StepRecord(step, done.status, done.fuel, pages, digest, tuple(said), checkpoint=checkpoint)
         )
         if due and self.journal is not None:
             _replace(self.journal, self._trace().to_bytes())
@@ -178,7 +189,7 @@ class _Runner:
             reply = dispatch(call)
             if call.op is abi.Op.LOG and self.logged is not None:
                 self.logged(call.text.decode(errors="replace"))
-            said.append(CallRecord(call.op, call.digest, call.work, reply.value, reply.data))
+            said.append(CallRecord(call.op, call.digest, call.index, call.work, reply.value, reply.data))
             return reply
 
         return recording

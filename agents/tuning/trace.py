@@ -7,7 +7,7 @@ the header and the records in their order.
 import hashlib
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from agents.protocol import merkle
 from agents.protocol.cid import Cid, CidError
@@ -16,20 +16,25 @@ from agents.tuning.abi import Op
 from agents.tuning.errors import BadTrace
 
 MAX_BYTES = 256 << 20
+MAX_SEGMENTS = 256
 _MAGIC = b"capek-trace/1\n"
 _INIT = 0xFFFFFFFF
 _NONE, _INT, _FLOAT = 0, 1, 2
-_CALL = struct.Struct("<B32sIB8sI")
+_CALL = struct.Struct("<B32sIIB8sI")
 _STEP = struct.Struct("<IiQI32sBBI")
 _CID_BYTES = 36
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One host call: what was asked (by digest), the work it cost, and the whole reply."""
+    """One host call: what was asked (by digest), the work it cost, and the whole reply.
+
+    index: the preference that was read, 0 for other calls.
+    """
 
     op: Op
     digest: bytes
+    index: int
     work: int
     value: int | float | None
     data: bytes
@@ -84,10 +89,31 @@ class StepRecord:
         for c in self.calls:
             kind = _NONE if c.value is None else _INT if isinstance(c.value, int) else _FLOAT
             value = struct.pack("<d" if kind == _FLOAT else "<q", c.value or 0)
-            out += [_CALL.pack(c.op, c.digest, c.work, kind, value, len(c.data)), c.data]
+            out += [_CALL.pack(c.op, c.digest, c.index, c.work, kind, value, len(c.data)), c.data]
         if self.checkpoint is not None:
             out += [bytes(self.checkpoint.memory), bytes(self.checkpoint.state)]
         return b"".join(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What is repeated by itself: the records between two checkpoints."""
+
+    number: int
+    start: Checkpoint
+    end: Checkpoint
+    records: tuple[StepRecord, ...]
+
+
+def boundary(number: int, segments: int, steps: int) -> int:
+    """The step a segment begins with when `steps` are cut into `segments`; all of them after the last."""
+    return number * steps // segments
+
+
+def is_boundary(step: int, segments: int, steps: int) -> bool:
+    """Whether a segment begins with this step, or all steps are over."""
+    number = -(-step * segments // steps) if steps else 0
+    return number <= segments and boundary(number, segments, steps) == step
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +124,26 @@ class Trace:
     records: tuple[StepRecord, ...]
 
     @property
-    def checkpoints(self) -> tuple[int, ...]:
-        """Places of the records that end in a checkpoint; segment k lies between the k-th and the next."""
-        return tuple(i for i, record in enumerate(self.records) if record.checkpoint is not None)
+    def steps(self) -> int:
+        """Steps that `init` asked for; 0 where it was stopped."""
+        return max(0, self.records[0].status) if self.records else 0
 
     @property
-    def segments(self) -> int:
-        """How many segments can be repeated."""
-        return max(0, len(self.checkpoints) - 1)
+    def settled(self) -> tuple[StepRecord, ...]:
+        """The records up to the last checkpoint: what stands, and is paid for."""
+        last = max((i for i, r in enumerate(self.records) if r.checkpoint is not None), default=-1)
+        return self.records[: last + 1]
 
     @property
     def work(self) -> int:
-        """Tokens through the model up to the last checkpoint: what is paid for."""
-        last = self.checkpoints[-1] if self.checkpoints else -1
-        return sum(record.work for record in self.records[: last + 1])
+        """Tokens through the model, of what stands."""
+        return sum(record.work for record in self.settled)
+
+    @property
+    def preferences(self) -> tuple[int, ...]:
+        """Numbers of the preferences that were read, ascending."""
+        calls = (c for record in self.settled for c in record.calls if c.op is Op.PREFERENCE)
+        return tuple(sorted({c.index for c in calls if c.data}))
 
     @property
     def final(self) -> Checkpoint:
@@ -120,24 +152,23 @@ class Trace:
         Raises:
             BadTrace: it has no checkpoint at all.
         """
-        if not self.checkpoints:
-            raise BadTrace("the trace holds no checkpoint: the run did not get past `init`")
-        found = self.records[self.checkpoints[-1]].checkpoint
-        assert found is not None
-        return found
+        return _checkpoint(self.settled[-1]) if self.settled else _none()
 
-    def segment(self, number: int) -> tuple[Checkpoint, tuple[StepRecord, ...]]:
-        """Where a segment begins, and its records.
+    def segment(self, number: int) -> "Segment":
+        """A segment by its number; one that is empty ends where it begins.
 
         Raises:
-            BadTrace: there is no such segment.
+            BadTrace: there is no such segment, or its checkpoints are missing.
         """
-        if not 0 <= number < self.segments:
-            raise BadTrace(f"the trace has {self.segments} segments, there is no segment {number}")
-        first, last = self.checkpoints[number : number + 2]
-        start = self.records[first].checkpoint
-        assert start is not None
-        return start, self.records[first + 1 : last + 1]
+        count = int(self.header["segments"])
+        if not 0 <= number < count:
+            raise BadTrace(f"the trace is cut into {count} segments, there is no segment {number}")
+        last = len(self.settled) - 2  # the last step that stands; `init` is record 0
+        first, end = (min(boundary(number + k, count, self.steps), last + 1) for k in (0, 1))
+        if not self.settled:
+            _none()
+        start, stop = _checkpoint(self.records[first]), _checkpoint(self.records[end])
+        return Segment(number, start, stop, self.records[first + 1 : end + 1])
 
     def root(self) -> bytes:
         """The Merkle root over header and records (32 bytes): what a submission commits to."""
@@ -165,7 +196,12 @@ class Trace:
             header = parse_canonical_json(reader.take(size))
             if not isinstance(header, dict):
                 raise BadTrace("the trace's header is no object")
+            cuts = header.get("segments")
+            if not isinstance(cuts, int) or not 1 <= cuts <= MAX_SEGMENTS:
+                raise BadTrace(f"the trace's header does not name 1 to {MAX_SEGMENTS} segments")
             found = cls(header, tuple(reader.record() for _ in range(count)))
+            if any(record.step != place - 1 for place, record in enumerate(found.records)):
+                raise BadTrace("the trace's steps are not in their order, `init` first")
         except (struct.error, ValueError, ManifestError, CidError) as error:
             raise BadTrace(f"the trace is damaged: {error}") from None
         if reader.at != len(data):
@@ -173,6 +209,16 @@ class Trace:
         if root is not None and found.root() != root:
             raise BadTrace(f"the trace's root is 0x{found.root().hex()}, not the 0x{root.hex()} committed to")
         return found
+
+
+def _checkpoint(record: StepRecord) -> Checkpoint:
+    if record.checkpoint is None:
+        raise BadTrace(f"the trace holds no checkpoint after step {record.step}, where a segment ends")
+    return record.checkpoint
+
+
+def _none() -> NoReturn:
+    raise BadTrace("the trace holds no checkpoint: the run did not get past `init`")
 
 
 class _Reader:
@@ -199,8 +245,8 @@ class _Reader:
         return StepRecord(-1 if step == _INIT else step, status, fuel, pages, memory, calls, why, checkpoint)
 
     def _call(self) -> CallRecord:
-        op, digest, work, kind, raw, size = _CALL.unpack(self.take(_CALL.size))
+        op, digest, index, work, kind, raw, size = _CALL.unpack(self.take(_CALL.size))
         if kind not in (_NONE, _INT, _FLOAT):
             raise BadTrace("the trace is damaged: a reply of an unknown kind")
         value = None if kind == _NONE else struct.unpack("<d" if kind == _FLOAT else "<q", raw)[0]
-        return CallRecord(Op(op), digest, work, value, self.take(size))
+        return CallRecord(Op(op), digest, index, work, value, self.take(size))

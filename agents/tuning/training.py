@@ -22,8 +22,8 @@ from agents.tuning.abi import Loss, Policy
 from agents.tuning.adapter import Adapter, Layer
 from agents.tuning.calls import Call, Item, Tokens
 from agents.tuning.errors import BadAdapter, BadLoss, TuningError
-from agents.tuning.host import Pair
-from agents.tuning.state import Array, State
+from agents.tuning.host import Drift, Pair
+from agents.tuning.state import Array, State, difference, norm
 from agents.tuning.weights import Weights
 
 RANK, ALPHA = 8, 16
@@ -38,6 +38,8 @@ class Sampler(Protocol):
         """Sample with an adapter over the parent version from now on; None for the parent itself."""
 
     def sample(self, call: Call) -> Tokens: ...
+
+    def margin(self, call: Call, said: Tokens) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,12 @@ class TorchHost:
         self._sampler.use(self._frozen if call.policy is Policy.OWN else None)
         return self._sampler.sample(call)
 
+    def margin(self, call: Call, said: Tokens) -> float:
+        if self._sampler is None:
+            raise TuningError("this host was made without a sampler, and is to check a sample")
+        self._sampler.use(self._frozen if call.policy is Policy.OWN else None)
+        return self._sampler.margin(call, said)
+
     def score(self, call: Call) -> float:
         if call.policy is Policy.PARENT:
             return self._of_parent(call.prompt, call.answer)
@@ -136,9 +144,23 @@ class TorchHost:
         )
         return found.to_bytes()
 
+    def drift(self, start: bytes, end: bytes) -> Drift:
+        before, theirs = State.load(start, self._shapes()), State.load(end, self._shapes())
+        ours = self._values()
+        update = norm(difference(ours, before.values))
+        moments = [
+            _ratio(norm(difference(there, here)), norm(here))
+            for here, there in (
+                (self._moments("exp_avg"), theirs.first),
+                (self._moments("exp_avg_sq"), theirs.second),
+            )
+        ]
+        if theirs.steps != self._steps:
+            moments.append(math.inf)
+        return Drift(update, _ratio(norm(difference(theirs.values, ours)), update), max(moments))
+
     def restore(self, state: bytes) -> None:
-        shapes = {name: tuple(p.shape) for name, p in self._parameters.items()}
-        found = State.load(state, shapes)
+        found = State.load(state, self._shapes())
         if found.seed != self.config.seed:
             raise BadAdapter(f"a checkpoint of seed {found.seed}, this task has {self.config.seed}")
         torch = self._torch
@@ -194,6 +216,9 @@ class TorchHost:
         chosen = ids[0, len(prompt) :, None]
         return logits.log_softmax(-1).gather(1, chosen).sum()
 
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(parameter.shape) for name, parameter in self._parameters.items()}
+
     def _values(self) -> dict[str, Array]:
         return {name: self._to_gguf(name, parameter.detach()) for name, parameter in self._parameters.items()}
 
@@ -235,6 +260,10 @@ def first_a(seed: int, name: str, rank: int, width: int) -> Array:
     unit = (bits >> np.uint64(40)).astype(np.float64) * 2.0**-24
     drawn: Array = ((2 * unit - 1) / math.sqrt(width)).astype(np.float32).reshape(rank, width)
     return drawn
+
+
+def _ratio(apart: float, size: float) -> float:
+    return apart / size if size else (0.0 if apart == 0 else math.inf)
 
 
 def _deterministic(torch: Any, threads: int | None) -> None:

@@ -27,10 +27,10 @@ def functions():
 
 @pytest.fixture
 def tune(functions, tmp_path):
-    def tune(name, params=b"", *, shard=0, shards=1, pairs=PAIRS, steps=100, host=None):
+    def tune(name, params=b"", *, shard=0, shards=1, pairs=PAIRS, max_work=1 << 40, host=None):
         host = host or DryHost(pairs, VOCABULARY)
-        task = Task(shard, shards, 5, len(pairs), steps, VOCABULARY, 256)
-        job = Job(task, params, "", "", None, bytes(32))
+        task = Task(shard, shards, 5, len(pairs), VOCABULARY, 256)
+        job = Job(task, params, "", "", None, bytes(32), max_work=max_work)
         lines = []
         done = run(functions[name], host, job, LocalStore(tmp_path / "store"), logged=lines.append)
         replay(functions[name], done.trace)
@@ -133,7 +133,7 @@ def test_without_preferences_a_function_ends_at_once(tune, name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("params", [b"\0", b"\xff" * 40, b"\0" * 40, bytes(range(255))])
 def test_wild_parameters_stop_a_function_or_are_clamped(tune, name, params):
-    _, done, _ = tune(name, params, steps=3)
+    _, done, _ = tune(name, params, max_work=3000)
     assert done.stopped is None or type(done.stopped).__name__ in ("BadCall", "FunctionFailed")
 
 

@@ -2,6 +2,7 @@
 """A run leaves a trace that replays bit for bit; whatever is changed in it is found and named."""
 
 import dataclasses
+import itertools
 import threading
 
 import pytest
@@ -39,8 +40,8 @@ def host():
 
 
 def job(**given):
-    task = Task(0, 2, 77, 16, given.pop("steps", 10), VOCABULARY, 256)
-    return Job(task, b"params", "bafkfunction", "bafkweights", None, bytes(32), segment=4, **given)
+    task = Task(0, 2, given.pop("seed", 77), 16, VOCABULARY, 256)
+    return Job(task, b"params", "bafkfunction", "bafkweights", None, bytes(32), **{"segments": 3, **given})
 
 
 @pytest.fixture
@@ -60,7 +61,8 @@ def done(learner, store):
 
 def test_a_run_replays_bit_for_bit(learner, done):
     assert [r.step for r in done.records] == [-1, *range(10)]
-    assert [done.records[i].step for i in done.checkpoints] == [-1, 3, 7, 9]
+    assert [r.step for r in done.records if r.checkpoint] == [-1, 2, 5, 9]
+    assert done.preferences == tuple(range(10))
     assert done.work > 0
     replay(learner, done)
 
@@ -71,11 +73,26 @@ def test_the_same_run_has_the_same_root(learner, done, tmp_path):
 
 
 def test_every_segment_replays_alone_from_its_checkpoint(learner, done, store):
-    assert done.segments == 3
-    for number in range(done.segments):
-        start, records = done.segment(number)
-        assert records[0].step == number * 4
-        replay_segment(learner, done, number, read(store, start.memory, 1 << 20))
+    steps = []
+    for number in range(3):
+        segment = done.segment(number)
+        steps += [record.step for record in segment.records]
+        assert segment.end == segment.records[-1].checkpoint
+        replay_segment(learner, done, number, read(store, segment.start.memory, 1 << 20))
+    assert steps == list(range(10))
+    for number in (-1, 3):
+        with pytest.raises(BadTrace, match="3 segments"):
+            done.segment(number)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 10, 16, 256])
+def test_a_trace_is_cut_into_as_many_segments_as_the_terms_say(learner, store, count):
+    trace = run(learner, host(), job(segments=count), store).trace
+    cuts = [trace.segment(number) for number in range(count)]
+    assert [r.step for cut in cuts for r in cut.records] == list(range(10))
+    assert all(a.end == b.start for a, b in itertools.pairwise(cuts))
+    assert cuts[-1].end == trace.final
+    assert max(len(cut.records) for cut in cuts) == -(-10 // count)
 
 
 def test_a_trace_survives_its_byte_form(done):
@@ -130,7 +147,7 @@ def test_skipped_steps_are_found(learner, done):
     ("fields", "why"),
     [
         ({"calls": ()}, "step 4, call 0: the function asks for preference, the trace ends here"),
-        ({"status": 1}, "step 4: the function returns 0, the trace says 1"),
+        ({"status": 7}, "step 4: the function returns 0, the trace says 7"),
         ({"fuel": 1}, "step 4: the function used fuel"),
         ({"pages": 9}, "step 4: the function has pages"),
         ({"fault": "OutOfFuel"}, "step 4: the trace says it was stopped"),
@@ -165,17 +182,17 @@ def test_a_killed_run_is_taken_up_at_its_last_checkpoint(learner, done, store, t
         run(learner, host(), job(), store, journal=journal, before_step=die)
     begun = []
     again = run(learner, host(), job(), store, journal=journal, before_step=begun.append)
-    assert begun == [4, 5, 6, 7, 8, 9]
+    assert begun == [6, 7, 8, 9]
     assert again.trace.root() == done.root()
     assert run(learner, host(), job(), store, journal=journal, before_step=begun.append).trace == again.trace
-    assert len(begun) == 6
+    assert len(begun) == 4
 
 
 def test_a_journal_of_another_task_is_refused(learner, store, tmp_path):
     journal = tmp_path / "trace"
-    run(learner, host(), job(steps=4), store, journal=journal)
+    run(learner, host(), job(seed=4), store, journal=journal)
     with pytest.raises(BadTrace, match="another task"):
-        run(learner, host(), job(steps=5), store, journal=journal)
+        run(learner, host(), job(seed=5), store, journal=journal)
 
 
 def test_a_run_waits_for_what_is_more_urgent(learner, done, store):
@@ -215,6 +232,7 @@ def test_work_is_capped_between_steps(learner, store):
     trace = run(learner, host(), job(max_work=first + 1), store).trace
     assert [r.step for r in trace.records] == [-1, 0, 1]
     assert trace.records[-1].checkpoint is not None
+    assert [len(trace.segment(n).records) for n in range(3)] == [2, 0, 0]
     replay(learner, trace)
 
 
@@ -229,7 +247,8 @@ def test_a_stopped_function_keeps_what_stands_and_its_fault_replays(store):
     done = run(hostile, host(), job(), store)
     assert type(done.stopped).__name__ == done.trace.records[-1].fault == "OutOfFuel"
     assert done.trace.records[-1].step == 6
-    assert done.trace.final == done.trace.records[4].checkpoint
+    assert done.trace.final == done.trace.records[6].checkpoint
+    assert [len(done.trace.segment(n).records) for n in range(3)] == [3, 3, 0]
     replay(hostile, done.trace)
     with pytest.raises(Diverged, match="the trace says it was stopped"):
         replay(hostile, changed(done.trace, 3, fault="OutOfFuel"))
@@ -243,6 +262,7 @@ def test_a_stopped_function_keeps_what_stands_and_its_fault_replays(store):
     ("text", "imports", "fault"),
     [
         ("(i32.const 7)", "", "FunctionFailed"),
+        ("(i32.const -1)", "", "FunctionFailed"),
         ("(call $preference (i32.const 16) (i32.const 0) (i32.const 64))", "preference", "BadCall"),
         (
             "(drop (call $score (i32.const 0) (i32.const 0) (i32.const 300) (i32.const 0) (i32.const 1))) (i32.const 0)",
@@ -273,6 +293,16 @@ def test_a_loss_that_is_no_number_stops_the_function(learner, store):
     done = run(learner, Wrecked(made_up(16, VOCABULARY), VOCABULARY), job(), store)
     assert done.trace.records[-1].fault == "BadLoss"
     replay(learner, done.trace)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 65_537])
+def test_init_must_ask_for_steps_that_can_be_had(store, steps):
+    odd = Sandbox(module(init=f"(i32.const {steps})"), LIMITS)
+    done = run(odd, host(), job(), store)
+    assert done.trace.records[0].fault == "FunctionFailed"
+    replay(odd, done.trace)
+    with pytest.raises(BadTrace, match="did not get past `init`"):
+        done.trace.segment(0)
 
 
 def test_init_may_not_touch_the_model(store):

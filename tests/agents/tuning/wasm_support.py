@@ -18,7 +18,7 @@ IMPORTS = {
 
 
 def wat(
-    step: str = "i32.const 1", init: str = "i32.const 0", imports: str = "", extra: str = "", memory="1 64"
+    step: str = "i32.const 0", init: str = "i32.const 10", imports: str = "", extra: str = "", memory="1 64"
 ):
     """A module's text: the body of `step`, with the step number as $i."""
     lent = "\n".join(IMPORTS[name] for name in imports.split())

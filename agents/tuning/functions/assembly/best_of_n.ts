@@ -16,10 +16,13 @@ const odds: usize = memory.data(1048576);
 
 export function abi(): i32 { return capek.ABI; }
 
+function prompts(): i32 { return max(1, min(32, capek.paramI32(1, 2))); }
+function passes(): i32 { return max(1, min(1000, capek.paramI32(5, 1))); }
+
 export function init(): i32 {
   capek.readTask();
   const size = capek.vocabulary();
-  if (capek.mine() == 0 || size > MOST_VOCABULARY) return 2;
+  if (size > MOST_VOCABULARY) return capek.FAILED;
   const good = new StaticArray<u32>(size);
   const bad = new StaticArray<u32>(size);
   let allGood: f64 = size, allBad: f64 = size;
@@ -35,7 +38,7 @@ export function init(): i32 {
   for (let t = 0; t < size; t++) {
     store<f32>(odds + 4 * t, <f32>(Math.log((<f64>good[t] + 1) / (<f64>bad[t] + 1)) + shift));
   }
-  return capek.MORE;
+  return capek.stepsFor(prompts(), passes());
 }
 
 function reward(answer: usize, tokens: i32): f64 {
@@ -47,14 +50,11 @@ function reward(answer: usize, tokens: i32): f64 {
 export function step(i: i32): i32 {
   capek.readTask();
   const tries = max(1, min(16, capek.paramI32(0, 3)));
-  const prompts = max(1, min(32, capek.paramI32(1, 2)));
   const rate = capek.paramF32(2, 5e-5);
   const most = max(1, min(512, capek.paramI32(3, 48)));
   const temperature = capek.paramI32(4, 800000);
-  const passes = max(1, capek.paramI32(5, 1));
-  const total = capek.mine() * passes;
-  const first = i * prompts;
-  const last = min(first + prompts, total);
+  const first = i * prompts();
+  const last = min(first + prompts(), capek.mine() * passes());
 
   const batch = new capek.Batch(1 << 20);
   let mean: f64 = 0;
@@ -79,5 +79,5 @@ export function step(i: i32): i32 {
   const loss = batch.descend(capek.SFT, rate, 0);
   mean /= <f64>batch.count;
   capek.log("step " + i.toString() + ": reward " + mean.toString() + ", loss " + loss.toString());
-  return last < total ? capek.MORE : capek.DONE;
+  return capek.DONE;
 }

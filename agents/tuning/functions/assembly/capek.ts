@@ -4,8 +4,8 @@
 // begin anew in every step.
 
 export const ABI: i32 = 1;
-export const MORE: i32 = 0;
-export const DONE: i32 = 1;
+export const DONE: i32 = 0;
+export const FAILED: i32 = -1;
 export const PARENT: i32 = 0;
 export const OWN: i32 = 1;
 export const SFT: i32 = 0;
@@ -45,14 +45,18 @@ export function shard(): i32 { return load<i32>(TASK, 0); }
 export function shards(): i32 { return load<i32>(TASK, 4); }
 export function seed(): u64 { return load<u64>(TASK, 8); }
 export function preferences(): i32 { return load<i32>(TASK, 16); }
-export function mostSteps(): i32 { return load<i32>(TASK, 20); }
-export function vocabulary(): i32 { return load<i32>(TASK, 24); }
-export function context(): i32 { return load<i32>(TASK, 28); }
+export function vocabulary(): i32 { return load<i32>(TASK, 20); }
+export function context(): i32 { return load<i32>(TASK, 24); }
 
 /** How many preferences this shard has: every `shards`-th of the batch, from `shard` on. */
 export function mine(): i32 {
   const all = preferences();
   return all > shard() ? (all - shard() - 1) / shards() + 1 : 0;
+}
+
+/** Steps for going over this shard's preferences `passes` times, `each` at a time; what `init` returns. */
+export function stepsFor(each: i32, passes: i32): i32 {
+  return (mine() * passes + each - 1) / each;
 }
 
 const PARAMS: i32 = 256;

@@ -10,9 +10,12 @@ import * as capek from "./capek";
 
 export function abi(): i32 { return capek.ABI; }
 
+function pairs(): i32 { return max(1, min(64, capek.paramI32(0, 4))); }
+function passes(): i32 { return max(1, min(1000, capek.paramI32(3, 1))); }
+
 export function init(): i32 {
   capek.readTask();
-  return capek.mine() > 0 ? capek.MORE : 2;
+  return capek.stepsFor(pairs(), passes());
 }
 
 function weight(pair: capek.Pair, answer: usize, tokens: i32, value: f64, clip: f64): f64 {
@@ -25,13 +28,10 @@ function weight(pair: capek.Pair, answer: usize, tokens: i32, value: f64, clip: 
 
 export function step(i: i32): i32 {
   capek.readTask();
-  const pairs = max(1, min(64, capek.paramI32(0, 4)));
   const rate = capek.paramF32(1, 1e-4);
   const clip = <f64>capek.paramF32(2, 0.3);
-  const passes = max(1, capek.paramI32(3, 1));
-  const total = capek.mine() * passes;
-  const first = i * pairs;
-  const last = min(first + pairs, total);
+  const first = i * pairs();
+  const last = min(first + pairs(), capek.mine() * passes());
 
   const batch = new capek.Batch(1 << 20);
   for (let k = first; k < last; k++) {
@@ -45,5 +45,5 @@ export function step(i: i32): i32 {
     const loss = batch.descend(capek.POLICY, rate, 0);
     capek.log("step " + i.toString() + ": " + batch.count.toString() + " answers, loss " + loss.toString());
   }
-  return last < total ? capek.MORE : capek.DONE;
+  return capek.DONE;
 }
