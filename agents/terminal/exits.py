@@ -17,6 +17,7 @@ from agents.engine.errors import EngineError
 from agents.market.errors import BadAmount, BadReference, BadSetting, MarketError, NoAccount
 from agents.storage.errors import StorageError
 from agents.terminal.screen import fit_for_terminal
+from agents.tuning.errors import TuningError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,6 +72,7 @@ _OTHERS: tuple[tuple[type[Exception], Exit], ...] = (
     (ChainError, Exit.CHAIN),
     (StorageError, Exit.OTHER),
     (EngineError, Exit.OTHER),
+    (TuningError, Exit.BAD_INPUT),
 )
 
 

@@ -11,6 +11,7 @@ from agents.protocol.messages import model_id
 from agents.terminal.exits import explained
 from agents.terminal.options import account_options, as_json, threads
 from agents.terminal.screen import Screen
+from agents.trainer.functions import function
 from agents.trainer.settings import TrainerSettings
 
 _TOKEN_DECIMALS = 18
@@ -24,6 +25,9 @@ Examples:
 )
 def trainer() -> None:
     """Publish a model, and see to its fees."""
+
+
+trainer.add_command(function)
 
 
 @trainer.command(

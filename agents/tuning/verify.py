@@ -1,7 +1,7 @@
-"""Repeats a segment of somebody's run: the program on recorded replies bit for bit, the replies within bounds.
+"""Repeats a segment of somebody's run: the program bit for bit on recorded replies, those within bounds.
 
 Proof of learning (Jia et al. 2021, arXiv:2103.05633) with what its critics asked for (Fang et al. 2022,
-arXiv:2208.03567): a program fixes the data that a step reads, and the bound is relative to what a segment moved.
+arXiv:2208.03567): a program fixes the data a step reads, and bounds are relative to what a segment moved.
 """
 
 import hashlib

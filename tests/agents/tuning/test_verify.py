@@ -223,7 +223,7 @@ def test_another_tasks_trace_is_found(stage):
 
 
 def test_an_honest_machine_that_rounds_otherwise_passes(stage):
-    """Differences as another instruction set makes them pass; ones that are ten thousand times larger don't."""
+    """Differences as another instruction set makes them pass; ten thousand times larger ones don't."""
     trace = stage.run("dpo")
 
     def rounded(by):
