@@ -43,6 +43,10 @@ test: ## every test: forge, agents (pytest), ape
 setup: ## what demo needs, without running it
 	@$(SETUP) runtime
 
+.PHONY: setup-tuning
+setup-tuning: ## what tuning needs on top: PyTorch for the CPU, wasmtime
+	@$(SETUP) tuning
+
 .PHONY: setup-test
 setup-test: ## what test needs, without running it
 	@$(SETUP) tests

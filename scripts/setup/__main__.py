@@ -1,6 +1,7 @@
 """Sets this clone up. `make` calls it; it runs on the standard library alone, before any package is there.
 
 python -m scripts.setup runtime    what `agent demo` and a node need
+python -m scripts.setup tuning     PyTorch for the CPU, wasmtime: what tuning needs on top
 python -m scripts.setup contracts  forge, OpenZeppelin and the Solidity compiler
 python -m scripts.setup tests      all that `make test` needs: both of these, pytest, ape
 python -m scripts.setup analysis   slither and halmos, in an environment of their own
@@ -16,10 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from scripts.setup import anvil, lock, node, packages, relock, solc, step, venv, weights, wheel
+from scripts.setup import anvil, lock, node, packages, relock, solc, step, tuning, venv, weights, wheel
 from scripts.setup.errors import SetupError
-from scripts.setup.paths import ANALYSIS_VENV, IPFS_DAEMON, ROOT, VENV
-from scripts.setup.pins import FOUNDRY, LLAMA_CPP_PYTHON, PYTHON_MIN, SOLC
+from scripts.setup.paths import ANALYSIS_VENV, IPFS_DAEMON, ROOT, TUNING_FUNCTIONS, VENV
+from scripts.setup.pins import FOUNDRY, LLAMA_CPP_PYTHON, PYTHON_MIN, SOLC, TORCH
 
 
 def _environment(folder: Path) -> None:
@@ -84,6 +85,15 @@ def runtime() -> None:
     step.run("SmolLM2-135M weights", weights.is_installed, weights.install)
 
 
+def train() -> None:
+    runtime()
+    _training()
+
+
+def _training() -> None:
+    step.run(f"PyTorch {TORCH} and tuning", tuning.is_installed, tuning.install)
+
+
 def contracts() -> None:
     _environment(VENV)
     _compilers()
@@ -100,7 +110,13 @@ def _compilers() -> None:
 def tests() -> None:
     runtime()
     _pinned(VENV, "constraints-dev.txt", "Python packages for tests")
+    _training()
     _compilers()
+    step.run(
+        "AssemblyScript",
+        lambda: node.is_installed(TUNING_FUNCTIONS),
+        lambda note: node.install(note, TUNING_FUNCTIONS),
+    )
     step.run(
         "an IPFS daemon for tests",
         lambda: node.is_installed(IPFS_DAEMON),
@@ -127,6 +143,7 @@ def relocked() -> None:
 
 COMMANDS: dict[str, Callable[[], None]] = {
     "runtime": runtime,
+    "tuning": train,
     "contracts": contracts,
     "tests": tests,
     "analysis": analysis,

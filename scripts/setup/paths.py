@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 ANALYSIS_VENV = ROOT / ".venv-analysis"
 NODE_MODULES = ROOT / "node_modules"
+TUNING_FUNCTIONS = ROOT / "agents" / "tuning" / "functions"
 IPFS_DAEMON = ROOT / "tests" / "agents" / "storage" / "ipfs-daemon"
 
 

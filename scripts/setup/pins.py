@@ -28,6 +28,9 @@ WEIGHTS_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db
 
 FOUNDRY = "1.7.1"
 
+TORCH = "2.13.0"
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
 
 @dataclass(frozen=True, slots=True)
 class NpmTarball:
