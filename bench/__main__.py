@@ -10,6 +10,7 @@ from bench.results import Result, record
 BENCHMARKS = {
     "engine": "tokens/s through a node over tokens/s of the same model called directly",
     "rastic": "what checking an answer costs; a sample, the whole of it is `make bench-rastic`",
+    "tuning": "a training step over plain PyTorch and PEFT; a repeated segment over the run; bytes",
     "demo": "seconds that the demo takes once set up",
     "setup": "seconds from a fresh clone and empty caches to a demo that can run (builds llama.cpp)",
 }

@@ -25,6 +25,8 @@ MAX_BATCH: Final = 256
 """Items of one gradient step."""
 MAX_STEPS: Final = 65_536
 """Steps that `init` may ask for."""
+FUEL_UNIT, REPLY_UNIT = 1_000_000, 4_096
+"""Fuel, and bytes of replies, metered like one token: no run may be endless and cost nothing."""
 DONE: Final = 0
 """What a `step` that has done its work returns."""
 
@@ -83,7 +85,8 @@ class Limits:
 
     fuel: WebAssembly instructions, as wasmtime counts them. memory: bytes of linear memory. table: elements.
     stack: bytes of wasmtime's stack. calls: host calls. work: tokens through the model (docs, section 5).
-    logged: bytes of log lines. seconds: wall time of the function's own computing, the host's left out.
+    replied: bytes that the host writes. logged: bytes of log lines. seconds: wall time of the function's own
+    computing, the host's left out.
     """
 
     fuel: int = 4_000_000_000
@@ -91,13 +94,14 @@ class Limits:
     table: int = 10_000
     stack: int = 512 * 1024
     calls: int = 4_096
-    work: int = 1_000_000
+    work: int = 131_072
+    replied: int = 8 * 1024 * 1024
     logged: int = 16_384
     seconds: float = 60.0
 
     def to_json(self) -> dict[str, int]:
         """What two runs must share to be comparable: all but the wall time."""
-        names = ("fuel", "memory", "table", "stack", "calls", "work", "logged")
+        names = ("fuel", "memory", "table", "stack", "calls", "work", "replied", "logged")
         return {name: getattr(self, name) for name in names}
 
 

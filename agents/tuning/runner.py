@@ -6,7 +6,7 @@ Between steps others go first (`before_step` may wait), and after every segment 
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from agents.tuning.errors import BadTrace, FunctionFailed, FunctionStopped
 from agents.tuning.host import Host, answering, reading_only
 from agents.tuning.runtime import WASMTIME
 from agents.tuning.sandbox import Dispatch, Outcome, Sandbox
-from agents.tuning.trace import CallRecord, Checkpoint, StepRecord, Trace, is_boundary
+from agents.tuning.trace import ENOUGH, CallRecord, Checkpoint, StepRecord, Trace, is_boundary
 
 MAX_STATE = 1 << 30
 """Bytes of a checkpoint's host state that are read."""
@@ -41,7 +41,7 @@ class Job:
     parent: str | None
     preferences: bytes
     segments: int = 4
-    max_work: int = 1 << 52
+    max_work: int = 1 << 40
 
     def header(self, module: bytes, limits: Limits) -> dict[str, Any]:
         """The trace's header, plain values; `module` is the sha2-256 of the function's bytes."""
@@ -84,20 +84,25 @@ def run(
     store: Store,
     *,
     journal: Path | None = None,
-    before_step: Callable[[int], None] | None = None,
+    before_step: Callable[[int, int], None] | None = None,
+    pause: Callable[[], None] | None = None,
     logged: Callable[[str], None] | None = None,
 ) -> Run:
     """Run a task to its end. Checkpoints go into `store`.
 
     journal: a file that holds the trace up to the last checkpoint; if it is there, the run goes on from it.
-    before_step: called with the number of every step before it begins, to yield to what is more urgent; what
-    it raises ends the run, which can be taken up again.
+    before_step: called before every step with its number and that of all steps. What it raises ends the run,
+    which can be taken up again.
+    pause: called before every step and every use of the model in it; it may wait for what is more urgent.
 
     Raises:
         OutOfTime: the function outlasted its wall time.
         BadTrace: the journal belongs to another task, or a checkpoint of it is gone.
     """
-    return _Runner(sandbox, host, job, store, journal, before_step or (lambda _: None), logged).run()
+    runner = _Runner(sandbox, host, job, store, journal, logged)
+    runner.before_step = before_step or runner.before_step
+    runner.pause = pause or runner.pause
+    return runner.run()
 
 
 class _Runner:
@@ -108,15 +113,17 @@ class _Runner:
         job: Job,
         store: Store,
         journal: Path | None,
-        before_step: Callable[[int], None],
         logged: Callable[[str], None] | None,
     ) -> None:
         self.sandbox, self.host, self.job, self.store = sandbox, host, job, store
-        self.journal, self.before_step, self.logged = journal, before_step, logged
+        self.journal, self.logged = journal, logged
+        self.before_step: Callable[[int, int], None] = lambda step, steps: None
+        self.pause: Callable[[], None] = lambda: None
         self.header = job.header(sandbox.module.sha256, sandbox.limits)
         self.answer = answering(host, job.task, job.params)
         self.records: list[StepRecord] = []
         self.memory: bytes = b""
+        self.spent = self.size = 0
 
     def run(self) -> Run:
         try:
@@ -124,19 +131,17 @@ class _Runner:
                 self._init()
             while not self._over():
                 step = self.records[-1].step + 1
-                self.before_step(step)
+                self.before_step(step, self.records[0].status)
+                self.pause()
                 self._step(step)
             return Run(self._trace(), None)
         except FunctionStopped as stopped:
             return Run(self._trace(), stopped)
 
     def _over(self) -> bool:
-        last = self.records[-1]
-        return last.step >= 0 and self._ends(last.step, 0)
-
-    def _ends(self, step: int, more: int) -> bool:
-        spent = sum(record.work for record in self.records) + more >= self.job.max_work
-        return step + 1 >= self.records[0].status or spent
+        step = self.records[-1].step
+        full = self.spent >= self.job.max_work or self.size >= ENOUGH
+        return step >= 0 and (full or step + 1 >= self.records[0].status)
 
     def _init(self) -> None:
         done, said = self._call(abi.INIT, -1, reading_only(self.answer))
@@ -146,7 +151,7 @@ class _Runner:
                 said,
                 FunctionFailed(f"`init` asks for {done.status} steps: 1 to {abi.MAX_STEPS} can be had"),
             )
-        self._keep(-1, done, said, due=True)
+        self._keep(-1, done, said)
 
     def _step(self, step: int) -> None:
         done, said = self._call(abi.STEP, step, self.answer)
@@ -154,8 +159,7 @@ class _Runner:
             raise self._stopped(
                 step, said, FunctionFailed(f"`step({step})` returned {done.status}, a failure of its own")
             )
-        due = is_boundary(step + 1, self.job.segments, self.records[0].status)
-        self._keep(step, done, said, due=due or self._ends(step, done.work))
+        self._keep(step, done, said)
 
     def _call(self, export: str, step: int, dispatch: Dispatch) -> tuple[Outcome, list[CallRecord]]:
         said: list[CallRecord] = []
@@ -171,21 +175,26 @@ class _Runner:
         self.records.append(StepRecord(step, -1, 0, 0, bytes(32), tuple(said), type(why).__name__))
         return why
 
-    def _keep(self, step: int, done: Outcome, said: list[CallRecord], *, due: bool) -> None:
-        checkpoint = None
-        if due:
-            memory, state = self.store.add_bytes(done.memory), self.store.add_bytes(self.host.state())
-            checkpoint = Checkpoint(memory, state)
+    def _keep(self, step: int, done: Outcome, said: list[CallRecord]) -> None:
         digest = hashlib.sha256(done.memory).digest()
         pages = len(done.memory) // abi.PAGE
-        self.records.append(
-            StepRecord(step, done.status, done.fuel, pages, digest, tuple(said), checkpoint=checkpoint)
-        )
-        if due and self.journal is not None:
-            _replace(self.journal, self._trace().to_bytes())
+        record = StepRecord(step, done.status, done.fuel, pages, digest, tuple(said))
+        self.records.append(record)
+        self._count(record)
+        if self._over() or is_boundary(step + 1, self.job.segments, self.records[0].status):
+            memory, state = self.store.add_bytes(done.memory), self.store.add_bytes(self.host.state())
+            self.records[-1] = replace(record, checkpoint=Checkpoint(memory, state))
+            if self.journal is not None:
+                _replace(self.journal, self._trace().to_bytes())
+
+    def _count(self, record: StepRecord) -> None:
+        self.spent += record.work if record.step >= 0 else 0
+        self.size += len(record.to_bytes())
 
     def _recorded(self, dispatch: Dispatch, said: list[CallRecord]) -> Dispatch:
         def recording(call: Call) -> Reply:
+            if call.work:
+                self.pause()
             reply = dispatch(call)
             if call.op is abi.Op.LOG and self.logged is not None:
                 self.logged(call.text.decode(errors="replace"))
@@ -204,6 +213,8 @@ class _Runner:
         if found.header != self.header:
             raise BadTrace(f"{self.journal} belongs to another task: remove it, or give another file")
         self.records = list(found.records)
+        for record in self.records:
+            self._count(record)
         final = found.final
         self.memory = read(self.store, final.memory, self.sandbox.limits.memory)
         self.host.restore(read(self.store, final.state, MAX_STATE))

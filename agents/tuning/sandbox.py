@@ -40,13 +40,11 @@ _TICK = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a call of an export left: its status, the linear memory, fuel used, host calls and their work."""
+    """What a call of an export left: its status, the linear memory, and the fuel it used."""
 
     status: int
     memory: bytes
     fuel: int
-    calls: int
-    work: int
 
 
 class Sandbox:
@@ -89,7 +87,7 @@ class _Run:
 
         self.module, self.limits, self.dispatch = module, limits, dispatch
         self.failure: BaseException | None = None
-        self.calls = self.work = self.logged = 0
+        self.calls = self.work = self.replied = self.logged = 0
         self.seconds = limits.seconds
         self.entered = 0.0
         self.store = wasmtime.Store(engine())
@@ -117,7 +115,7 @@ class _Run:
         with self._explained():
             status = exports[export](self.store, *arguments)
         used = self.limits.fuel - self.store.get_fuel()
-        return Outcome(int(status), self._read(0, self._size()), used, self.calls, self.work)
+        return Outcome(int(status), self._read(0, self._size()), used)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -189,14 +187,21 @@ class _Run:
             raise TooManyCalls(f"the function made more than {self.limits.calls} host calls in one step")
         call, target = self._decode(name, arguments)
         self.work += call.work
-        if self.work > self.limits.work:
+        self._check_work(0)
+        reply = self.dispatch(call)
+        data = reply.data[: call.room]
+        self.replied += len(data)
+        if self.replied > self.limits.replied:
+            raise TooManyCalls(f"the function asked for more than {self.limits.replied} bytes in one step")
+        if data:
+            self._write(target, data)
+        return reply.value
+
+    def _check_work(self, more: int) -> None:
+        if self.work + more > self.limits.work:
             raise TooManyCalls(
                 f"the function sent more than {self.limits.work} tokens through the model in one step"
             )
-        reply = self.dispatch(call)
-        if reply.data:
-            self._write(target, reply.data[: call.room])
-        return reply.value
 
     def _decode(self, name: str, arguments: tuple[Any, ...]) -> tuple[Call, int]:
         """The call, and where its reply's bytes go."""
@@ -218,15 +223,19 @@ class _Run:
             prompt_ids, answer_ids = self._ids(a[1], a[2]), self._ids(a[3], a[4])
             return calls.score(scalars, a[0], prompt_ids, answer_ids), 0
         if name == "gradient":
-            batch = self._read(a[1], self._room(a[1], a[2]))
+            size = self._room(a[1], a[2])
+            self._check_work(size // 4 - 4 * abi.MAX_BATCH)  # before so much is taken apart
+            batch = self._read(a[1], size)
             return calls.gradient(scalars, a[0], batch, a[3], a[4]), 0
-        text = self._read(a[0], self._room(a[0], a[1]))
-        self.logged += len(text)
+        self.logged += self._room(a[0], a[1])
         if self.logged > self.limits.logged:
             raise TooManyCalls(f"the function logged more than {self.limits.logged} bytes in one step")
+        text = self._read(a[0], a[1])
         return calls.plain(Op.LOG, scalars, text=text), 0
 
     def _ids(self, pointer: int, count: int) -> bytes:
+        self._room(pointer, 4 * count)
+        self._check_work(count)
         return self._read(pointer, self._room(pointer, 4 * count))
 
     def _room(self, pointer: int, size: int) -> int:

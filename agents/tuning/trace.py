@@ -12,10 +12,13 @@ from typing import Any, NoReturn
 from agents.protocol import merkle
 from agents.protocol.cid import Cid, CidError
 from agents.protocol.manifest import ManifestError, canonical_json, parse_canonical_json
+from agents.tuning import abi
 from agents.tuning.abi import Op
 from agents.tuning.errors import BadTrace
 
-MAX_BYTES = 256 << 20
+ENOUGH = 32 << 20
+"""A run ends at the step with which its trace has so many bytes."""
+MAX_BYTES = 48 << 20
 MAX_SEGMENTS = 256
 _MAGIC = b"capek-trace/1\n"
 _INIT = 0xFFFFFFFF
@@ -67,8 +70,10 @@ class StepRecord:
 
     @property
     def work(self) -> int:
-        """Tokens through the model."""
-        return sum(call.work for call in self.calls)
+        """What the step is metered at: 1, tokens through the model, and a little for fuel and replies."""
+        replied = sum(len(call.data) for call in self.calls)
+        tokens = sum(call.work for call in self.calls)
+        return 1 + tokens + self.fuel // abi.FUEL_UNIT + replied // abi.REPLY_UNIT
 
     def to_bytes(self) -> bytes:
         """The record's one byte form."""
@@ -136,8 +141,8 @@ class Trace:
 
     @property
     def work(self) -> int:
-        """Tokens through the model, of what stands."""
-        return sum(record.work for record in self.settled)
+        """Metered units of what stands, `init` left out."""
+        return sum(record.work for record in self.settled[1:])
 
     @property
     def preferences(self) -> tuple[int, ...]:

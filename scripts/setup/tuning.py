@@ -39,7 +39,7 @@ def install(note: Note = silent) -> None:
 
 
 def _torch(note: Note) -> None:
-    """The CPU build: where pip finds it of itself (a mirror, a folder of wheels), else at PyTorch's own index."""
+    """The CPU build: where pip finds it of itself (a mirror, a folder of wheels), else at PyTorch's index."""
     wanted = f"torch=={TORCH}+cpu" if machine()[0] == "Linux" else f"torch=={TORCH}"
     command = ["install", "--no-deps", "--only-binary", ":all:", wanted]
     failure = f"PyTorch {TORCH} could not be installed for Python {platform.python_version()}. {_ADVICE}"

@@ -1,5 +1,6 @@
 """The shipped functions do what they say, and building them gives the modules that are shipped."""
 
+import random
 import struct
 
 import numpy as np
@@ -55,6 +56,17 @@ def test_dpo_goes_over_every_pair_once(tune):
     assert host.seen[0].beta == np.float32(0.2)
     assert host.seen[0].rate == pytest.approx(2e-4 / 5)
     assert lines[0].startswith("step 0: 4 pairs, loss ")
+
+
+def test_a_batch_larger_than_its_first_room_arrives_whole(tune):
+    draw = random.Random(2)
+    pairs = [
+        Pair(*(tuple(draw.randrange(VOCABULARY) for _ in range(80)) for _ in range(3))) for _ in range(120)
+    ]
+    host, done, _ = tune("dpo", struct.pack("<i", 64), pairs=pairs)
+    assert done.stopped is None
+    found = [(i.prompt, i.answer, i.worse) for call in host.seen for i in call.items]
+    assert found == [(p.prompt, p.better, p.worse) for p in pairs]
 
 
 def test_shards_share_the_preferences_without_overlap(tune):

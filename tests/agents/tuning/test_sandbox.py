@@ -1,6 +1,7 @@
 # ruff: noqa: E501 - a WebAssembly body reads best on one line
 """Hostile modules are stopped with an error that says what, and nothing else of the process suffers."""
 
+import dataclasses
 import math
 import struct
 import threading
@@ -135,6 +136,41 @@ def test_a_flood_of_work_is_stopped():
             "(drop (call $score (i32.const 0) (i32.const 0) (i32.const 900) (i32.const 0) (i32.const 900))) i32.const 0",
             "score",
         )
+
+
+def test_a_flood_of_replies_is_stopped():
+    def much(call):
+        return Reply(50_000, bytes(50_000))
+
+    with pytest.raises(TooManyCalls, match="100000 bytes"):
+        step(
+            "(loop $l (drop (call $params (i32.const 0) (i32.const 60000))) (br $l)) i32.const 0",
+            "params",
+            dataclasses.replace(SMALL, replied=100_000),
+            dispatch=much,
+        )
+
+
+@pytest.mark.parametrize(
+    ("imports", "text"),
+    [
+        (
+            "score",
+            "(drop (call $score (i32.const 0) (i32.const 0) (i32.const 1000000) (i32.const 0) (i32.const 1)))",
+        ),
+        (
+            "gradient",
+            "(drop (call $gradient (i32.const 0) (i32.const 0) (i32.const 4000000) (f32.const 1e-4) (f32.const 0)))",
+        ),
+    ],
+)
+def test_texts_beyond_the_limit_are_not_even_taken_apart(imports, text, monkeypatch):
+    from agents.tuning import calls
+
+    monkeypatch.setattr(calls, "tokens", lambda data: pytest.fail("they were"))
+    monkeypatch.setattr(calls, "_batch", lambda *_: pytest.fail("it was"))
+    with pytest.raises(TooManyCalls, match="1000 tokens"):
+        step(text + " i32.const 0", imports, extra="", memory=bytes(4 << 20))
 
 
 def test_a_flood_of_log_lines_is_stopped():

@@ -173,7 +173,8 @@ def test_a_killed_run_is_taken_up_at_its_last_checkpoint(learner, done, store, t
     class Killed(BaseException):
         pass
 
-    def die(step):
+    def die(step, steps):
+        assert steps == 10
         if step == 6:
             raise Killed
 
@@ -181,10 +182,17 @@ def test_a_killed_run_is_taken_up_at_its_last_checkpoint(learner, done, store, t
     with pytest.raises(Killed):
         run(learner, host(), job(), store, journal=journal, before_step=die)
     begun = []
-    again = run(learner, host(), job(), store, journal=journal, before_step=begun.append)
+    again = run(
+        learner, host(), job(), store, journal=journal, before_step=lambda step, _: begun.append(step)
+    )
     assert begun == [6, 7, 8, 9]
     assert again.trace.root() == done.root()
-    assert run(learner, host(), job(), store, journal=journal, before_step=begun.append).trace == again.trace
+    assert (
+        run(
+            learner, host(), job(), store, journal=journal, before_step=lambda step, _: begun.append(step)
+        ).trace
+        == again.trace
+    )
     assert len(begun) == 4
 
 
@@ -212,7 +220,7 @@ def test_a_run_waits_for_what_is_more_urgent(learner, done, store):
                 Watched(made_up(16, VOCABULARY), VOCABULARY),
                 job(),
                 store,
-                before_step=lambda _: go.acquire(),
+                before_step=lambda *_: go.acquire(),
             )
         )
     )
@@ -225,6 +233,41 @@ def test_a_run_waits_for_what_is_more_urgent(learner, done, store):
     go.release(20)
     thread.join(60)
     assert found[0].trace.root() == done.root()
+
+
+def test_what_is_more_urgent_goes_first_before_every_use_of_the_model(learner, store):
+    order = []
+
+    class Watched(DryHost):
+        def gradient(self, call):
+            order.append("gradient")
+            return super().gradient(call)
+
+    watched = Watched(made_up(16, VOCABULARY), VOCABULARY)
+    run(learner, watched, job(), store, pause=lambda: order.append("pause"))
+    assert order == ["pause", "pause", "gradient"] * 10
+
+
+def test_no_run_is_endless_and_costs_nothing(store, monkeypatch):
+    """65,536 steps that only burn fuel, or only read, end where the money does, or the trace is full."""
+    text = "(i32.store (i32.const 0) (i32.const 150000)) (loop $l (i32.store (i32.const 0) (i32.sub (i32.load (i32.const 0)) (i32.const 1))) (br_if $l (i32.load (i32.const 0)))) (i32.const 0)"
+    burner = Sandbox(module(text, init="(i32.const 65536)"), LIMITS)
+    trace = run(burner, host(), job(max_work=20), store).trace
+    assert 5 <= len(trace.records) - 1 <= 20
+    assert trace.work >= 20
+    assert trace.records[-1].fuel > 1_000_000
+    monkeypatch.setattr("agents.tuning.runner.ENOUGH", 10_000)
+    reader = Sandbox(
+        module(
+            "(drop (call $preference (i32.const 0) (i32.const 0) (i32.const 60000))) (i32.const 0)",
+            init="(i32.const 65536)",
+            imports="preference",
+        ),
+        LIMITS,
+    )
+    trace = run(reader, host(), job(), store).trace
+    assert 10_000 <= len(trace.to_bytes()) < 12_000
+    replay(reader, trace)
 
 
 def test_work_is_capped_between_steps(learner, store):

@@ -56,7 +56,7 @@ export function step(i: i32): i32 {
   const first = i * prompts();
   const last = min(first + prompts(), capek.mine() * passes());
 
-  const batch = new capek.Batch(1 << 20);
+  const batch = new capek.Batch();
   let mean: f64 = 0;
   for (let k = first; k < last; k++) {
     const pair = capek.pair(k);

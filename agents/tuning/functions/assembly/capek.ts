@@ -115,7 +115,7 @@ export class Batch {
   private at: usize;
   private end: usize;
 
-  constructor(private capacity: i32) {
+  constructor(private capacity: i32 = 65536) {
     this.at = heap.alloc(capacity);
     this.end = this.at + 4;
     store<i32>(this.at, 0);
@@ -139,6 +139,7 @@ export class Batch {
 
   policy(prompt: usize, promptTokens: i32, answer: usize, answerTokens: i32, weight: f32): void {
     this.item(promptTokens, answerTokens);
+    this.need(4);
     store<f32>(this.end, weight);
     this.end += 4;
     this.copy(prompt, promptTokens);
@@ -156,12 +157,25 @@ export class Batch {
     this.u32(answerTokens);
   }
 
+  /** Make room for so many bytes more. */
+  private need(bytes: i32): void {
+    const used = (this.end - this.at) as i32;
+    if (used + bytes <= this.capacity) return;
+    this.capacity = 2 * (used + bytes);
+    const at = heap.alloc(this.capacity);
+    memory.copy(at, this.at, used);
+    this.at = at;
+    this.end = at + used;
+  }
+
   private u32(value: i32): void {
+    this.need(4);
     store<i32>(this.end, value);
     this.end += 4;
   }
 
   private copy(from: usize, tokens: i32): void {
+    this.need(4 * tokens);
     memory.copy(this.end, from, 4 * tokens);
     this.end += 4 * tokens;
   }

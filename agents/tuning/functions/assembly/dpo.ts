@@ -22,7 +22,7 @@ export function step(i: i32): i32 {
   const first = i * pairs();
   const last = min(first + pairs(), capek.mine() * passes());
 
-  const batch = new capek.Batch(1 << 20);
+  const batch = new capek.Batch();
   for (let k = first; k < last; k++) batch.dpo(capek.pair(k));
   const warm = min<f32>(1, (<f32>i + 1) / 5);
   const loss = batch.descend(capek.DPO, rate * warm, beta);

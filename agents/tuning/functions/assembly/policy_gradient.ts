@@ -33,7 +33,7 @@ export function step(i: i32): i32 {
   const first = i * pairs();
   const last = min(first + pairs(), capek.mine() * passes());
 
-  const batch = new capek.Batch(1 << 20);
+  const batch = new capek.Batch();
   for (let k = first; k < last; k++) {
     const pair = capek.pair(k);
     const better = weight(pair, pair.better, pair.betterTokens, 1, clip);
