@@ -69,8 +69,8 @@ def measure() -> list[Result]:
             round(ours / theirs, 4),
             "ratio",
             f"a plain loop of PyTorch and PEFT, {theirs / steps:.2f} s a step; aim: 1.1",
-            f"{ours / steps:.2f} s a step with sandbox, trace and checkpoints; DPO, {EACH} pairs a step, 1 thread, "
-            "processor time",
+            f"{ours / steps:.2f} s a step with sandbox, trace and checkpoints; DPO, {EACH} pairs a step, "
+            "1 thread, processor time",
         ),
         Result(
             "tuning.segment_over_run",

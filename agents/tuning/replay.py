@@ -43,14 +43,21 @@ def replay_segment(
 
 
 def replay_records(
-    sandbox: Sandbox, records: Sequence[StepRecord], memory: bytes | None, watch: Watch | None = None
+    sandbox: Sandbox,
+    records: Sequence[StepRecord],
+    memory: bytes | None,
+    watch: Watch | None = None,
+    refuse: Callable[[Call], None] | None = None,
 ) -> None:
-    """Replay records in their order, from a linear memory (None: the module's own, before `init`)."""
+    """Replay records in their order, from a linear memory (None: the module's own, before `init`).
+
+    refuse: gets the call with which the trace says that the host stopped the function, and raises that again.
+    """
     for record in records:
         where = "init" if record.step < 0 else f"step {record.step}"
         export, arguments = (abi.INIT, ()) if record.step < 0 else (abi.STEP, (record.step,))
         replies = iter(enumerate(record.calls))
-        answer = _recorded(record, replies, where, watch)
+        answer = _recorded(record, replies, where, watch, refuse)
         try:
             done = sandbox.run(export, arguments, memory, answer)
         except FunctionStopped as stopped:
@@ -78,12 +85,19 @@ def replay_records(
 
 
 def _recorded(
-    record: StepRecord, replies: Iterator[tuple[int, CallRecord]], where: str, watch: Watch | None
+    record: StepRecord,
+    replies: Iterator[tuple[int, CallRecord]],
+    where: str,
+    watch: Watch | None,
+    refuse: Callable[[Call], None] | None,
 ) -> Dispatch:
     def answer(call: Call) -> Reply:
         number, said = next(replies, (len(record.calls), None))
         place = f"{where}, call {number}"
         if said is None:
+            if record.fault and refuse is not None:
+                refuse(call)
+                raise Diverged(f"{place}: the trace says that the host refuses here, and it does not")
             if record.fault:
                 raise _Refused(f"{place}: refused when it was recorded")
             raise Diverged(f"{place}: the function asks for {call.op.name.lower()}, the trace ends here")

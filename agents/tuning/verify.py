@@ -11,8 +11,8 @@ from agents.storage.store import Store
 from agents.tuning import abi
 from agents.tuning.abi import Op
 from agents.tuning.calls import Call, tokens
-from agents.tuning.errors import BadAdapter, Diverged, FunctionStopped
-from agents.tuning.host import Drift, Host, answering
+from agents.tuning.errors import BadAdapter, BadTrace, Diverged, FunctionStopped
+from agents.tuning.host import Drift, Host, answering, reading_only
 from agents.tuning.replay import replay_records
 from agents.tuning.runner import MAX_STATE, Job, read
 from agents.tuning.sandbox import Sandbox
@@ -83,6 +83,35 @@ def repeat(
             f"(moments {drift.moments:.3g}); {tolerance:g} is allowed"
         )
     return Repeat(number, len(segment.records), drift, watch.reply, watch.margin)
+
+
+def confirm_fault(sandbox: Sandbox, host: Host, job: Job, trace: Trace, store: Store) -> str:
+    """Repeat the end of a run that says its function was stopped; returns the class of the error, for good.
+
+    Raises:
+        Diverged: the function is not stopped there, or otherwise.
+        BadTrace: the trace does not end with a fault.
+        StorageError: the last checkpoint can't be had.
+    """
+    if trace.header != job.header(sandbox.module.sha256, sandbox.limits):
+        raise Diverged("the trace's header is not that of this task")
+    if not trace.records or not trace.records[-1].fault:
+        raise BadTrace("the trace does not end with a fault: the function was not stopped")
+    memory = None
+    if trace.settled:
+        memory = read(store, trace.final.memory, sandbox.limits.memory)
+        try:
+            host.restore(read(store, trace.final.state, MAX_STATE))
+        except BadAdapter as error:
+            raise Diverged(f"the last checkpoint holds no state: {error}") from None
+    watch = _Watch(host, job, TOLERANCE, SAMPLE_MARGIN)
+    answer = watch.answer if trace.settled else reading_only(watch.answer)
+
+    def refuse(call: Call) -> None:
+        answer(call)
+
+    replay_records(sandbox, trace.records[len(trace.settled) :], memory, watch, refuse)
+    return trace.records[-1].fault
 
 
 class _Watch:

@@ -17,6 +17,7 @@ from agents.tuning.replay import replay, replay_segment
 from agents.tuning.runner import Job, read, run
 from agents.tuning.sandbox import Sandbox
 from agents.tuning.trace import Trace
+from agents.tuning.verify import confirm_fault
 
 VOCABULARY = 500
 LIMITS = Limits(fuel=2_000_000, memory=1 << 20)
@@ -336,6 +337,47 @@ def test_a_loss_that_is_no_number_stops_the_function(learner, store):
     done = run(learner, Wrecked(made_up(16, VOCABULARY), VOCABULARY), job(), store)
     assert done.trace.records[-1].fault == "BadLoss"
     replay(learner, done.trace)
+
+
+class Wrecked(DryHost):
+    """Loses its mind at the seventh gradient."""
+
+    def gradient(self, call):
+        loss = super().gradient(call)
+        return float("nan") if self._steps == 7 else loss
+
+
+def wrecked():
+    return Wrecked(made_up(16, VOCABULARY), VOCABULARY)
+
+
+def test_a_fault_is_confirmed_by_whoever_repeats_it(learner, store):
+    trace = run(learner, wrecked(), job(), store).trace
+    assert trace.records[-1].fault == "BadLoss"
+    assert confirm_fault(learner, wrecked(), job(), trace, store) == "BadLoss"
+    with pytest.raises(Diverged, match="says that the host refuses here, and it does not"):
+        confirm_fault(learner, host(), job(), trace, store)
+    other = dataclasses.replace(trace.records[-1], fault="BadCall")
+    with pytest.raises(Diverged, match="stopped here \\(BadLoss\\), the trace says BadCall"):
+        confirm_fault(learner, wrecked(), job(), Trace(trace.header, (*trace.records[:-1], other)), store)
+
+
+def test_a_fault_that_was_made_up_is_found(learner, done, store):
+    liar = dataclasses.replace(done.records[9], fault="OutOfFuel")
+    lie = Trace(done.header, (*done.records[:9], dataclasses.replace(liar, checkpoint=None)))
+    with pytest.raises(Diverged, match="the trace says it was stopped"):
+        confirm_fault(learner, host(), job(), lie, store)
+    with pytest.raises(BadTrace, match="does not end with a fault"):
+        confirm_fault(learner, host(), job(), done, store)
+
+
+def test_a_fault_of_init_is_confirmed(store):
+    odd = Sandbox(
+        module(init="(call $preference (i32.const 99) (i32.const 0) (i32.const 9))", imports="preference"),
+        LIMITS,
+    )
+    trace = run(odd, host(), job(), store).trace
+    assert confirm_fault(odd, host(), job(), trace, store) == "BadCall"
 
 
 @pytest.mark.parametrize("steps", [0, -1, 65_537])
