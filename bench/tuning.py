@@ -28,7 +28,7 @@ from agents.tuning.verify import repeat
 from bench.results import Result
 
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-PAIRS, EACH, SEGMENTS = 16, 4, 4
+PAIRS, EACH, SEGMENTS = 8, 2, 4
 TEXT = (
     "the lighthouse keeper walked slowly down to the harbour where a small boat was waiting for him in the "
     "grey morning light and he thought about the long winter that had just ended while gulls cried"
@@ -37,7 +37,7 @@ WORDS = TEXT.split(" ")
 
 
 def measure() -> list[Result]:
-    """DPO on 16 pairs, 4 a step, one thread. Processor time, so that busy neighbours don't count."""
+    """DPO on 8 pairs, 2 a step, one thread. Processor time, so that busy neighbours don't count."""
     weights = cache_home() / "models" / FILE
     pairs = _pairs(weights)
     with tempfile.TemporaryDirectory() as folder:

@@ -97,7 +97,8 @@ def run(
 
     Raises:
         OutOfTime: the function outlasted its wall time.
-        BadTrace: the journal belongs to another task, or a checkpoint of it is gone.
+        BadTrace: the journal belongs to another task.
+        NotStored: its last checkpoint is gone: remove the journal, and begin anew.
     """
     runner = _Runner(sandbox, host, job, store, journal, logged)
     runner.before_step = before_step or runner.before_step

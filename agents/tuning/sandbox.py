@@ -5,7 +5,6 @@ anew. So all that a function remembers lies in bytes that can be hashed, kept an
 """
 
 import ctypes
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,14 +27,13 @@ from agents.tuning.errors import (
 )
 from agents.tuning.module import Module
 from agents.tuning.runtime import engine
+from agents.tuning.ticker import TICK, ticking
 
 if TYPE_CHECKING:
     import wasmtime
 
 Dispatch = Callable[[Call], Reply]
 """Answers a host call. What it raises ends the run, and is raised by it."""
-
-_TICK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class Sandbox:
             OutOfTime: it took longer than its wall time.
             and what `dispatch` raises.
         """
-        with _ticking():
+        with ticking():
             return _Run(self.module, self.limits, dispatch).call(export, arguments, memory)
 
 
@@ -155,7 +153,7 @@ class _Run:
     def _enter(self) -> None:
         """The function computes from here on; one tick is given on top, since the first is cut short."""
         self.entered = time.monotonic()
-        self.store.set_epoch_deadline(max(0, round(self.seconds / _TICK)) + 1)
+        self.store.set_epoch_deadline(max(0, round(self.seconds / TICK)) + 1)
 
     def _leave(self) -> None:
         self.seconds -= time.monotonic() - self.entered
@@ -262,34 +260,6 @@ class _Run:
             if missing:
                 self.memory.grow(self.store, missing // abi.PAGE)
         self._write(0, memory)
-
-
-_ticker_lock = threading.Lock()
-_ticker_users = 0
-_ticker_stop = threading.Event()
-
-
-@contextmanager
-def _ticking() -> Iterator[None]:
-    """Advance the engine's epoch while anybody runs a function: one thread for the process."""
-    global _ticker_users, _ticker_stop
-    with _ticker_lock:
-        _ticker_users += 1
-        if _ticker_users == 1:
-            _ticker_stop = threading.Event()
-            threading.Thread(target=_tick, args=(_ticker_stop,), name="epochs", daemon=True).start()
-    try:
-        yield
-    finally:
-        with _ticker_lock:
-            _ticker_users -= 1
-            if _ticker_users == 0:
-                _ticker_stop.set()
-
-
-def _tick(stop: threading.Event) -> None:
-    while not stop.wait(_TICK):
-        engine().increment_epoch()
 
 
 def _no_calls(_call: Call) -> Reply:

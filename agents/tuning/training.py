@@ -4,25 +4,20 @@ Deterministic: one thread count gives the same bits as another, no dropout, item
 first A drawn by a generator that is the same everywhere (PEFT's own depends on torch).
 """
 
-import hashlib
 import math
 import os
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.random import Philox
-
 from agents.tuning import extra, layout
 from agents.tuning.abi import Loss, Policy
-from agents.tuning.adapter import Adapter, Layer
+from agents.tuning.adapter import Adapter
 from agents.tuning.calls import Call, Item, Tokens
 from agents.tuning.errors import BadAdapter, BadLoss, TuningError
 from agents.tuning.host import Drift, Pair
+from agents.tuning.lora import adapter_of, with_lora
 from agents.tuning.state import Array, State, difference, norm
 from agents.tuning.weights import Weights
 
@@ -75,7 +70,14 @@ class TorchHost:
         _deterministic(self._torch, config.threads)
         weights = Weights(config.weights)
         self.shape = weights.shape
-        self._model, self._parameters = _with_lora(weights, config)
+        self._model, self._parameters = with_lora(
+            weights,
+            config.parent,
+            seed=config.seed,
+            rank=config.rank,
+            alpha=config.alpha,
+            device=config.device,
+        )
         self._optimizer = self._torch.optim.AdamW(
             list(self._parameters.values()), lr=0.0, betas=BETAS, eps=EPS, weight_decay=0.0
         )
@@ -240,28 +242,6 @@ class TorchHost:
         return order(rows, layout.heads_of(name, self.shape.heads, self.shape.kv_heads))
 
 
-def adapter_of(values: Mapping[str, Array], alpha: float) -> Adapter:
-    """The adapter in a state's values, rounded to float16 as it is served.
-
-    Raises:
-        BadAdapter: the numbers are beyond float16.
-    """
-    with np.errstate(over="ignore"):
-        halves = {name: value.astype(np.float16) for name, value in values.items()}
-    bases = sorted({name.rpartition(".")[0] for name in halves})
-    layers = {base: Layer(halves[f"{base}.lora_a"], halves[f"{base}.lora_b"]) for base in bases}
-    return Adapter(float(alpha), layers)
-
-
-def first_a(seed: int, name: str, rank: int, width: int) -> Array:
-    """A of an adapter that has learned nothing: uniform within ±1/√width, as in PEFT (Kaiming, a = √5)."""
-    key = hashlib.blake2b(seed.to_bytes(8, "big") + name.encode(), digest_size=16).digest()
-    bits = Philox(key=np.frombuffer(key, dtype="<u8")).random_raw(rank * width)
-    unit = (bits >> np.uint64(40)).astype(np.float64) * 2.0**-24
-    drawn: Array = ((2 * unit - 1) / math.sqrt(width)).astype(np.float32).reshape(rank, width)
-    return drawn
-
-
 def _ratio(apart: float, size: float) -> float:
     return apart / size if size else (0.0 if apart == 0 else math.inf)
 
@@ -272,34 +252,3 @@ def _deterministic(torch: Any, threads: int | None) -> None:
     torch.use_deterministic_algorithms(True)
     if threads is not None:
         torch.set_num_threads(threads)
-
-
-def _with_lora(weights: Weights, config: Training) -> tuple[Any, dict[str, Any]]:
-    """The model with PEFT's LoRA on every linear layer, and its parameters by GGUF's names, sorted."""
-    torch, peft = extra.load("torch"), extra.load("peft")
-    targets = [path.rpartition(".")[2] for path in layout.LINEARS.values()]
-    settings = peft.LoraConfig(
-        r=config.rank, lora_alpha=config.alpha, lora_dropout=0.0, target_modules=targets, bias="none"
-    )
-    with _quiet():
-        model = peft.get_peft_model(weights.model(config.parent), settings).to(config.device).eval()
-    parameters = dict(model.named_parameters())
-    found = {}
-    for name in sorted(weights.shape.linears):
-        path = (layout.torch_name(name) or "").removesuffix(".weight")
-        for part in ("lora_a", "lora_b"):
-            key = f"base_model.model.{path}.{part[:-1]}{part[-1].upper()}.default.weight"
-            found[f"{name}.{part}"] = parameters[key]
-        a = found[f"{name}.lora_a"]
-        with torch.no_grad():
-            a.copy_(torch.from_numpy(first_a(config.seed, name, *a.shape)))
-            found[f"{name}.lora_b"].zero_()
-    return model, found
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    # PEFT reads what the transformers it asks for has just deprecated.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        yield

@@ -17,8 +17,9 @@ from agents.tuning.state import State
 
 pytest.importorskip("torch", reason="torch is not installed: `make test` brings it")
 
+from agents.tuning.lora import first_a
 from agents.tuning.policy import LlamaPolicy
-from agents.tuning.training import TorchHost, Training, first_a
+from agents.tuning.training import TorchHost, Training
 from agents.tuning.weights import Weights
 
 DRAW = np.random.default_rng(5)
