@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from agents.devnet.terms import DEMO
 from bench.results import Result
@@ -28,7 +30,11 @@ def measure() -> list[Result]:
             str(report),
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        found = json.loads(report.read_text())
+        return results(json.loads(report.read_text()))
+
+
+def results(found: Mapping[str, Any]) -> list[Result]:
+    """The figures in a demo's report."""
     assert DEMO.court is not None
     spans = {entry["kind"]: entry["seconds"] for entry in found["disputes"]}
     return [
