@@ -13,6 +13,8 @@ from agents.chain.devchain import dev_wallet
 from agents.chain.wallet import Wallet
 
 ROOT = Path(__file__).parents[3]
+TRANSACTIONS = 16
+"""A token, nine contracts of ours, and three for the one unit that each of two courts is left with."""
 
 pytest.importorskip("ape", reason="ape is for operators: `make setup-test` installs it")
 
@@ -55,7 +57,7 @@ def test_a_keystore_account_deploys_and_a_test_account_finds_it_done(
     done = ape(anvil, tmp_path, "operator", CAPEK_PASSWORD_FILE=str(password))
     assert done.returncode == 0, done.stderr
     assert "checked, and written to" in done.stdout
-    assert anvil.connection.nonce(wallet.address) == 10
+    assert anvil.connection.nonce(wallet.address) == TRANSACTIONS
     Deployment.load(tmp_path / "out.json", anvil.connection).check(anvil.connection)
 
     again = ape(anvil, tmp_path, "TEST::0")
@@ -67,7 +69,7 @@ def test_an_account_of_apes_own_signs(anvil: Anvil, tmp_path: Path) -> None:
     anvil.automine(True)
     done = ape(anvil, tmp_path, "TEST::0")
     assert done.returncode == 0, done.stderr
-    assert anvil.connection.nonce(dev_wallet(0).address) == 10
+    assert anvil.connection.nonce(dev_wallet(0).address) == TRANSACTIONS
 
 
 def test_without_a_configuration_for_the_chain_it_says_so(anvil: Anvil, tmp_path: Path) -> None:
