@@ -18,7 +18,8 @@ def test_snapshot_is_what_receipts_say() -> None:
 
 def test_snapshot_is_sorted_integers() -> None:
     found = read()
-    assert all(type(gas) is int and gas > 21_000 for name, gas in found.items() if "batch50" not in name)
+    assert all(type(gas) is int for gas in found.values())
+    assert all(gas > 21_000 for name, gas in found.items() if "batch" not in name)
     assert SNAPSHOT.read_text() == json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
