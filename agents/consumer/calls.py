@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agents.chain.contracts import Contract
+from agents.market.paid_calls import paid_call
 from agents.market.reads import Market
 from agents.protocol.messages import Completion, Job, as_tuple
 
@@ -20,5 +20,4 @@ def demand_data(market: Market, job: Job, completion: Completion, cost: int) -> 
 
 
 def _paid_call(market: Market, function: str, amount: int, *args: Any) -> bytes:
-    payments = Contract(market.connection, "IJobEscrowPayments", market.escrow.address)
-    return market.vault.data("payAndCall", market.escrow.address, amount, payments.data(function, *args))
+    return paid_call(market, "IJobEscrowPayments", market.escrow.address, amount, function, *args)

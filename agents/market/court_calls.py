@@ -5,9 +5,9 @@ The other verbs are plain calls: `court.contract.data("commit", …)`, `market.e
 
 from collections.abc import Sequence
 
-from agents.chain.contracts import Contract
 from agents.market.court import Court
 from agents.market.evidence import Case
+from agents.market.paid_calls import paid_call
 from agents.market.reads import Market
 from agents.protocol.messages import Completion, Job, as_tuple
 from agents.protocol.tokens import OUTPUT, PROMPT, mask
@@ -28,13 +28,12 @@ def challenge_data(
         TokenError: the secret is not 32 bytes, or a token outside uint32.
     """
     evidence = secret, mask(secret, PROMPT, prompt), mask(secret, OUTPUT, output)
-    payments = Contract(market.connection, "IJobEscrowPayments", market.escrow.address)
-    call = payments.data("challenge", as_tuple(job), as_tuple(completion), *evidence)
-    return market.vault.data("payAndCall", market.escrow.address, bond, call)
+    terms = as_tuple(job), as_tuple(completion)
+    to = market.escrow.address
+    return paid_call(market, "IJobEscrowPayments", to, bond, "challenge", *terms, *evidence)
 
 
 def appeal_data(market: Market, court: Court, opener: str, case: Case) -> bytes:
     """Fund the one appeal of a dispute, by anyone, while it is appealable."""
-    payments = Contract(market.connection, "IDisputeCourtPayments", court.address)
-    call = payments.data("appeal", opener, case.as_tuple())
-    return market.vault.data("payAndCall", court.address, court.appeal_cost(case.tokens), call)
+    cost = court.appeal_cost(case.tokens)
+    return paid_call(market, "IDisputeCourtPayments", court.address, cost, "appeal", opener, case.as_tuple())

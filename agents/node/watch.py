@@ -12,6 +12,7 @@ from agents.chain.errors import ChainUnreachable
 from agents.chain.follower import Projection
 from agents.chain.outbox import Outbox, State
 from agents.market.reads import Market, Status
+from agents.node.attempts import latest_attempt
 from agents.node.handout import Handout
 from agents.node.jobs import JobBook, JobRecord, JobState
 from agents.node.metrics import Metrics
@@ -149,24 +150,13 @@ class Watch:
 
     def _see_to_complete(self, record: JobRecord) -> None:
         """The contract waits for a completion that is stored: is it really on its way?"""
-        action = "complete"
-        intent = self._outbox.status(record.name, action)
-        count = 1
-        while intent is not None and intent.state is State.DONE and self._deep(intent.block_number):
-            # Done once, and reorganised away from deeper than the outbox looks: the same completion again.
-            count += 1
-            action = f"complete/{count}"
-            intent = self._outbox.status(record.name, action)
+        action, intent = latest_attempt(self._outbox, self._market.connection, record.name, "complete", "/")
         if intent is None:
             assert record.completion is not None
             data = self._market.escrow.data("complete", as_tuple(record.completion))
             self._outbox.put(record.name, action, self._market.escrow.address, data)
         elif intent.state is State.FAILED:
             self._outbox.retry(record.name, action)
-
-    def _deep(self, block: int | None) -> bool:
-        """Whether a transaction mined there must be in what the RPC shows; else it only lags."""
-        return block is not None and self._market.connection.latest().number >= block
 
     def _completed(self, record: JobRecord, status: Status, until: int) -> bool:
         if record.completion is None:

@@ -5,6 +5,7 @@ import time
 
 from agents.chain.connection import Connection
 from agents.chain.outbox import Outbox, State
+from agents.node.attempts import latest_attempt
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,7 @@ class Sending:
         """The contract still waits for this: have it sent, or sent again if it was refused, or done in a
         block that is gone. However often that is: who calls stops when there is no time left.
         """
-        name, count = action, 1
-        intent = self._outbox.status(subject, name)
-        while intent is not None and intent.state is State.DONE and self._deep(intent.block_number):
-            count += 1
-            name = f"{action}~{count}"
-            intent = self._outbox.status(subject, name)
+        name, intent = latest_attempt(self._outbox, self._connection, subject, action, "~")
         if intent is None:
             self._outbox.put(subject, name, to, data)
         elif intent.state is State.FAILED and self._may_retry(subject, name):
@@ -56,7 +52,3 @@ class Sending:
             return False
         self._retried[subject, name] = times + 1, time.monotonic()
         return True
-
-    def _deep(self, block: int | None) -> bool:
-        """Whether a transaction mined there must be in what the RPC shows; else it only lags."""
-        return block is not None and self._connection.latest().number >= block
